@@ -1,0 +1,171 @@
+//! Ledger entries: outcomes, never intentions. Replay applies them and decides nothing.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::domain::{
+    BodyMac, BookingId, EndReason, KeyMac, PartnerId, PersonRef, Position, ReceiptMac, Refusal, SeriesId, SlotKey,
+    SlotVersion, Timestamp,
+};
+
+/// One entry. `Facts` and `Reserve` cover the positions [position, position + count).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Entry {
+    pub position: Position,
+    pub at: Timestamp,
+    pub what: What,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum What {
+    /// Facts were taken; their content is in the mirror. `digest` is the hex SHA-256 over their serialised form.
+    Facts { count: u32, digest: String },
+    /// Positions set aside for a wide republication.
+    Reserve { count: u32 },
+    /// A unit was sold. The booking's id and its convert op are named by this position.
+    Booked(Booked),
+    /// A request was refused and the refusal is remembered for its key. Touches no slot.
+    Refused {
+        partner: PartnerId,
+        key: KeyMac,
+        body: BodyMac,
+        code: Refusal,
+        person: Option<PersonRef>,
+        evaluated: bool,
+    },
+    /// The partner cancelled. `coalesced`: the convert was not claimed yet and is dropped with it; else this position names a cancel op.
+    Cancelled { booking: BookingId, coalesced: bool },
+    /// A take op: up to `units` are wanted.
+    TakeAsked { slot: SlotKey, units: u32 },
+    /// A return op: `units` go back to the native seller.
+    ReturnAsked { slot: SlotKey, units: u32 },
+    /// What became of the op named by position `op`.
+    OpDone { op: Position, result: OpResult },
+    /// The outcome of the commit that held the op is not known; it runs again.
+    OpInDoubt { op: Position },
+    /// The legacy system cancelled a booking that was applied (rule 14).
+    LegacyCancelled { booking: BookingId },
+    /// The slot's definition changed materially.
+    Redefined { slot: SlotKey, version: SlotVersion },
+    /// The slot passed its cutoff: it is no longer bookable.
+    CutOff { slot: SlotKey },
+    /// A person token was given out (or a synthetic one; nobody can tell).
+    TokenGiven { partner: PartnerId, person: PersonRef, receipt: ReceiptMac, epoch: u32 },
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Booked {
+    pub partner: PartnerId,
+    pub person: crate::domain::PersonNo,
+    pub series: SeriesId,
+    pub slot: SlotKey,
+    pub version: SlotVersion,
+    pub key: KeyMac,
+    pub body: BodyMac,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub partner_ref: Option<Arc<str>>,
+}
+
+/// Outcome of a write-back, as the legacy system remembers it for the op id.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "result", rename_all = "snake_case")]
+pub enum OpResult {
+    /// So many units are ours now (0: none were left).
+    Taken {
+        units: u32,
+    },
+    Returned {
+        units: u32,
+    },
+    Converted {
+        legacy_ref: Arc<str>,
+    },
+    /// The named booking is cancelled and its unit is back in the escrow.
+    TurnedBack,
+    /// The named booking had already been cancelled by the legacy side; its unit was native's again.
+    AlreadyCancelled,
+    Rejected {
+        reason: Rejection,
+    },
+}
+
+/// Why the legacy system refused a write-back for good.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Rejection {
+    /// The person has an active native booking in the series (rule 10). The unit went back to escrow in the same transaction.
+    PersonBooked,
+    /// The slot row does not exist any more.
+    SlotMissing,
+    /// The escrow row does not hold the units (rule 30).
+    EscrowEroded,
+    /// A rule of the legacy system (rule 15).
+    LegacyRule,
+}
+
+impl Rejection {
+    pub fn end_reason(self) -> EndReason {
+        match self {
+            Rejection::PersonBooked => EndReason::PersonBookedNatively,
+            Rejection::SlotMissing | Rejection::EscrowEroded | Rejection::LegacyRule => EndReason::LegacyRefused,
+        }
+    }
+
+    pub fn code(self) -> &'static str {
+        match self {
+            Rejection::PersonBooked => "person_booked",
+            Rejection::SlotMissing => "slot_missing",
+            Rejection::EscrowEroded => "escrow_eroded",
+            Rejection::LegacyRule => "legacy_rule",
+        }
+    }
+}
+
+/// A write-back that the ledger asked for and that has no `OpDone` yet. Its number is the position of the asking entry.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Op {
+    pub position: Position,
+    pub slot: SlotKey,
+    pub what: OpWhat,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum OpWhat {
+    /// Take up to so many units.
+    Take {
+        units: u32,
+    },
+    Return {
+        units: u32,
+    },
+    /// Turn one unit into a named booking.
+    Convert {
+        booking: BookingId,
+        person: crate::domain::PersonNo,
+        series: SeriesId,
+    },
+    /// Turn the named booking that op `convert` made back into a unit.
+    Cancel {
+        booking: BookingId,
+        convert: Position,
+    },
+}
+
+impl What {
+    /// How many positions the entry covers.
+    pub fn span(&self) -> u64 {
+        match self {
+            What::Facts { count, .. } | What::Reserve { count } => u64::from((*count).max(1)),
+            _ => 1,
+        }
+    }
+}
+
+impl Entry {
+    /// Last position that the entry covers.
+    pub fn last(&self) -> Position {
+        Position(self.position.0 + self.what.span() - 1)
+    }
+}

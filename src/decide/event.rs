@@ -1,0 +1,149 @@
+//! What the desk is told, and what follows from it.
+
+use std::sync::Arc;
+
+use crate::domain::{
+    BodyMac, BookingId, BookingView, Fact, KeyMac, PartnerId, PersonRef, Position, ReceiptMac, Refusal, SeriesId,
+    SlotKey, SlotVersion, SlotView, Timestamp, geo::Place,
+};
+
+use super::entry::{Entry, Op, OpResult};
+
+/// One input of the desk. `ticket` is the shell's handle for the answer; the desk only hands it back.
+#[derive(Debug, Clone)]
+pub enum Event {
+    /// Rows of one cut or hint, at most `MAX_FACTS` of them.
+    Facts {
+        ticket: u64,
+        facts: Vec<Fact>,
+    },
+    Request {
+        ticket: u64,
+        partner: PartnerId,
+        ask: Ask,
+    },
+    /// Positions for a wide republication, at most `MAX_RESERVE`.
+    Reserve {
+        ticket: u64,
+        count: u32,
+    },
+    /// The write-back worker wants up to `max` durable ops; those given count as claimed.
+    Claim {
+        ticket: u64,
+        max: usize,
+    },
+    OpDone {
+        op: Position,
+        result: OpResult,
+    },
+    OpInDoubt {
+        op: Position,
+    },
+    /// Give back every free unit of these slots (the agency asked, or the bridge drains).
+    Release {
+        slots: Vec<SlotKey>,
+    },
+    Tick,
+}
+
+/// Bound of one `Event::Facts`.
+pub const MAX_FACTS: usize = 2_000;
+/// Bound of one `Event::Reserve`.
+pub const MAX_RESERVE: u32 = 5_000_000;
+
+/// A partner's request, parsed and with its person token opened.
+#[derive(Debug, Clone)]
+pub enum Ask {
+    Book(BookAsk),
+    Cancel { booking: BookingId, if_match: Option<String> },
+    Token { person: PersonRef, receipt: ReceiptMac, epoch: u32, day_max: u32, epoch_max: u32 },
+}
+
+#[derive(Debug, Clone)]
+pub struct BookAsk {
+    pub key: KeyMac,
+    pub body: BodyMac,
+    pub slot: SlotKey,
+    pub person: PersonRef,
+    pub series: SeriesId,
+    pub first_sent_at: Timestamp,
+    pub seen_cursor: Option<Position>,
+    pub accept_version: Option<SlotVersion>,
+    pub partner_ref: Option<Arc<str>>,
+    pub alternatives_max: u8,
+    pub within_m: u32,
+}
+
+/// What a step does: entries to append in one transaction, and what may be released once they are durable.
+#[derive(Debug, Default)]
+pub struct Effects {
+    pub persist: Vec<Entry>,
+    pub after_durable: Vec<After>,
+}
+
+#[derive(Debug)]
+pub enum After {
+    /// Answer the request; `entry` is where its reply is stored, if it is.
+    Reply {
+        ticket: u64,
+        partner: PartnerId,
+        entry: Option<Position>,
+        outcome: Outcome,
+    },
+    /// The facts of `ticket` cover [first, first + count).
+    FactsTaken {
+        ticket: u64,
+        first: Position,
+        count: u32,
+    },
+    Reserved {
+        ticket: u64,
+        first: Position,
+        count: u32,
+    },
+    Claimed {
+        ticket: u64,
+        ops: Vec<Op>,
+    },
+    /// Ops wait for the write-back worker.
+    OpsWaiting,
+}
+
+#[derive(Debug, Clone)]
+pub enum Outcome {
+    Booked {
+        booking: BookingView,
+        slot: Arc<SlotView>,
+    },
+    /// A cancel that took effect now or earlier.
+    Cancelled {
+        booking: BookingView,
+    },
+    TokenGiven,
+    /// The key is known: the reply stored at `entry` answers.
+    Replay {
+        entry: Position,
+    },
+    Refused(Refused),
+}
+
+#[derive(Debug, Clone)]
+pub struct Refused {
+    pub code: Refusal,
+    /// The slot as it is now, where the refusal is about a slot that exists.
+    pub slot: Option<Arc<SlotView>>,
+    /// How old the caller's screen was: ledger time now − time of `seen_cursor`, where it is known.
+    pub seen_age_ms: Option<u64>,
+    pub retry_after_ms: Option<u32>,
+    pub opens_at: Option<Timestamp>,
+    /// The caller's own booking for `person_already_booked`.
+    pub own_booking: Option<BookingId>,
+    pub alternatives: Vec<Alternative>,
+}
+
+#[derive(Debug, Clone)]
+pub struct Alternative {
+    pub slot: Arc<SlotView>,
+    pub distance_m: Option<u32>,
+    pub place: Option<Place>,
+}

@@ -1,0 +1,73 @@
+//! What `serve` may ask of the published feeds.
+
+use bytes::Bytes;
+
+use crate::domain::{PartnerId, Position, Timestamp};
+
+/// Published feeds, for reading.
+pub trait FeedSource: Send + Sync {
+    fn feeds(&self, partner: &PartnerId) -> Vec<FeedInfo>;
+    fn page(&self, partner: &PartnerId, feed: &str, query: PageQuery) -> Result<Page, FeedError>;
+    /// Newest snapshot: NDJSON of all live items, one `{"id","state","kind","modified","data"}` a line.
+    fn snapshot(&self, partner: &PartnerId, feed: &str) -> Result<Snapshot, FeedError>;
+    fn freshness(&self, partner: &PartnerId, feed: &str, now: Timestamp) -> Option<Freshness>;
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FeedInfo {
+    pub name: String,
+    pub cursor: Position,
+    pub items: u64,
+    pub mapping_id: String,
+    pub mapping_version: u32,
+    pub content_digest: String,
+    pub retention_days: u32,
+    /// Why the feed stands still, if it does.
+    pub halted: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PageQuery {
+    /// `None`: from the beginning.
+    pub after: Option<u64>,
+    /// 500, 1000 or 5000.
+    pub limit: u32,
+    pub walk: Option<u64>,
+}
+
+/// A rendered RPDE page.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Page {
+    pub body: Bytes,
+    /// Strong validator, quoted.
+    pub etag: String,
+    /// `Sync-Cursor`: last item's number, or the feed's watermark on a last page.
+    pub cursor: Position,
+    pub is_last: bool,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Snapshot {
+    pub cursor: Position,
+    pub body: Bytes,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Freshness {
+    /// now − as_of.
+    pub lag_ms: u64,
+    pub slo_ms: u64,
+    pub as_of: Timestamp,
+    /// Age of the latest full cycle, seconds.
+    pub full_age_s: u64,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum FeedError {
+    #[error("no such feed")]
+    UnknownFeed,
+    #[error("the cursor is behind purged tombstones: start again without afterChangeNumber")]
+    CursorExpired,
+    #[error("the feed store could not be read: {cause}")]
+    Store { cause: String },
+}
