@@ -10,8 +10,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, TryLockError};
 use bytes::Bytes;
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::{Head, LedgerError, walk};
 use super::segment::{self, StoredBatch, position, sql};
+use super::{Head, LedgerError, walk};
 use crate::decide::{Entry, What};
 use crate::domain::{Position, Timestamp};
 use crate::durable::{EntryLog, ReadFailed, Replies, StoredReply};
