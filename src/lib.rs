@@ -6,6 +6,7 @@ pub mod intake;
 pub mod ledger;
 pub mod legacy;
 pub mod mapping;
+pub mod mapping_files;
 pub mod privacy;
 pub mod publish;
 pub mod view;
