@@ -2,6 +2,7 @@
 pub mod decide;
 pub mod domain;
 pub mod durable;
+pub mod feed;
 pub mod intake;
 pub mod ledger;
 pub mod legacy;
