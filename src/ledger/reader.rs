@@ -10,8 +10,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, TryLockError};
 use bytes::Bytes;
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::{Head, LedgerError, walk};
 use super::segment::{self, StoredBatch, position, sql};
+use super::{Head, LedgerError, walk};
 use crate::decide::{Entry, What};
 use crate::domain::{Position, Timestamp};
 use crate::durable::{EntryLog, ReadFailed, Replies, StoredReply};
@@ -100,7 +100,7 @@ impl LedgerReader {
         }
     }
 
-    fn read_entries(&self, after: Position, max: usize) -> Result<Vec<Entry>, LedgerError> {
+    pub(super) fn read_entries(&self, after: Position, max: usize) -> Result<Vec<Entry>, LedgerError> {
         let mut entries = Vec::new();
         for first in self.segments_from(after.next()) {
             let left = i64::try_from(max - entries.len()).unwrap_or(i64::MAX);
