@@ -1,4 +1,6 @@
 //! slotbridge
+pub mod answer;
+pub mod clock;
 pub mod decide;
 pub mod domain;
 pub mod durable;
@@ -7,4 +9,5 @@ pub mod legacy;
 pub mod mapping;
 pub mod privacy;
 pub mod publish;
+pub mod serve;
 pub mod view;
