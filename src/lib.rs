@@ -1,4 +1,6 @@
 //! slotbridge
+pub mod answer;
+pub mod clock;
 pub mod decide;
 pub mod domain;
 pub mod durable;
@@ -10,4 +12,5 @@ pub mod mapping;
 pub mod mapping_files;
 pub mod privacy;
 pub mod publish;
+pub mod serve;
 pub mod view;
