@@ -3,12 +3,16 @@
 //! Invariants: requests of partners take at most `requests_max` places, so facts, outcomes of write-backs and ticks
 //! always find room; nothing is decided here; an answer arrives only after its batch is durable.
 
+mod inner;
+
 use std::sync::Arc;
 
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
 use crate::decide::Event;
 use crate::durable::{Answer, Submission};
+
+pub use inner::FACTS_MAX;
 
 /// Bounds of the queue. 4,096 requests at 20 k decisions/s wait 0.2 s, below any client's patience.
 #[derive(Debug, Clone, Copy)]
