@@ -1,4 +1,5 @@
 //! Applies mappings: row in, record out. A record has only what a mapping declares.
+#![cfg_attr(not(test), deny(clippy::disallowed_methods, clippy::disallowed_types, clippy::iter_over_hash_type))]
 
 use std::sync::Arc;
 
