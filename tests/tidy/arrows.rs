@@ -148,8 +148,11 @@ const DURABLE_BRINGS: &[&str] = &["decide::event", "decide::entry"];
 const SHELL_MAY: &[&str] = &["clock"];
 
 /// Arrows that the code needs beyond the table, each with its reason.
-const ADDED: &[(&str, &str, &str)] =
-    &[("intake", "durable", "a submission carries the event in and the durable answer out")];
+const ADDED: &[(&str, &str, &str)] = &[
+    ("intake", "durable", "a submission carries the event in and the durable answer out"),
+    ("answer", "durable::Render", "the committer's port that answer implements: outcome to status and body"),
+    ("answer", "durable::Rendered", "what that port returns"),
+];
 
 pub fn room_of(module: &str) -> Option<&'static Room> {
     ROOMS.iter().find(|room| room.name == module)
