@@ -8,6 +8,8 @@
 
 mod digest;
 mod projector;
+#[cfg(test)]
+mod tests;
 mod transform;
 
 use std::fmt::Write as _;
