@@ -11,9 +11,9 @@ use std::thread;
 
 use bytes::Bytes;
 use ledger_kit::{Plain, Told, ToldDesk, cancel, cancels, open, small_segments, submission};
-use slotbridge::decide::{Ask, Event};
-use slotbridge::domain::{BookingId, PersonNo, PersonRef, Position, ReceiptMac, Timestamp};
-use slotbridge::durable::{Answer, Replies, StoredReply, Submission};
+use slotbridge::decide::{Ask, Event, Outcome};
+use slotbridge::domain::{BookingId, PartnerId, PersonNo, PersonRef, Position, ReceiptMac, Timestamp};
+use slotbridge::durable::{Answer, Render, Rendered, Replies, StoredReply, Submission};
 use slotbridge::ledger::{BATCH_MAX, Batch, Committer, Ledger, LedgerError, LedgerStore, Settings, verify};
 use tokio::sync::mpsc;
 use tokio::sync::oneshot::Receiver;
@@ -311,12 +311,8 @@ fn what_was_acknowledged_before_a_kill_is_there_after_it() {
     let dir = tempfile::tempdir().expect("a directory");
     let mut acknowledged = Vec::new();
     for round in 0..20usize {
-        let mut child = Command::new(std::env::current_exe().expect("this binary"))
-            .args(["--exact", "a_child_acknowledges_until_it_is_killed", "--nocapture"])
-            .env(CHILD_DIR, dir.path())
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("a child");
+        let mut child = child("a_child_acknowledges_until_it_is_killed", dir.path());
+        let mut child = child.stdout(Stdio::piped()).spawn().expect("a child");
         let lines = BufReader::new(child.stdout.take().expect("a pipe")).lines().map_while(Result::ok);
         let mut acknowledgements = lines.filter_map(|line| read_acknowledgement(&line));
         acknowledged.extend(acknowledgements.by_ref().take(1 + 37 * round % 211));
@@ -327,6 +323,42 @@ fn what_was_acknowledged_before_a_kill_is_there_after_it() {
     }
     assert!(acknowledged.len() > 20, "{}", acknowledged.len());
     all_are_there(dir.path(), &acknowledged);
+}
+
+/// Runs only as the child of the next test.
+#[test]
+fn a_child_panics_while_it_decides() {
+    struct Panicking;
+    impl Render for Panicking {
+        fn render(&self, _: &PartnerId, _: &Outcome) -> Rendered {
+            panic!("half decided")
+        }
+    }
+    let Some(dir) = std::env::var_os(CHILD_DIR) else { return };
+    let ledger = open(Path::new(&dir), Settings::default());
+    let mut committer = Committer::new(ToldDesk::default(), ledger, Box::new(Panicking), Vec::new());
+    let (sender, receiver) = mpsc::channel(1);
+    sender.try_send(cancel("naver").0).expect("there is room");
+    let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| committer.run(receiver, || Timestamp(1))));
+}
+
+#[test]
+fn a_panic_while_deciding_ends_the_process() {
+    use std::os::unix::process::ExitStatusExt;
+    const ABORT: i32 = 6;
+    if std::env::var_os(CHILD_DIR).is_some() {
+        return;
+    }
+    let dir = tempfile::tempdir().expect("a directory");
+    let mut child = child("a_child_panics_while_it_decides", dir.path());
+    let ended = child.stdout(Stdio::null()).stderr(Stdio::null()).status().expect("a child");
+    assert_eq!(ended.signal(), Some(ABORT));
+}
+
+fn child(test: &str, dir: &Path) -> Command {
+    let mut child = Command::new(std::env::current_exe().expect("this binary"));
+    child.args(["--exact", test, "--nocapture"]).env(CHILD_DIR, dir);
+    child
 }
 
 fn read_acknowledgement(line: &str) -> Option<StoredReply> {
