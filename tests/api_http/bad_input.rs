@@ -131,6 +131,16 @@ async fn every_bad_header_has_its_code() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_chunked_body_is_bounded_too() {
+    let bridge = bridge(|_| ()).await;
+    let chunk = format!("8000\r\n{}\r\n", "x".repeat(0x8000)).repeat(3);
+    let huge = format!("{chunk}0\r\n\r\n");
+    let head = [("idempotency-key", KEY), ("content-length", "-"), ("transfer-encoding", "chunked")];
+    let got = bridge.send("POST", "/v1/bookings", &head, huge.as_bytes()).await;
+    assert_eq!(got.status_and_code(), (413, "body_too_large".into()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_wrong_method_is_told_what_is_allowed() {
     let bridge = bridge(|_| ()).await;
     for (method, path, allow) in [

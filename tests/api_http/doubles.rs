@@ -25,6 +25,7 @@ use slotbridge::serve::{
 };
 use slotbridge::view::{Fill, PollMark, View};
 use tokio::sync::mpsc::Receiver;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 /// 2026-11-22T20:00:01+09:00
@@ -160,8 +161,10 @@ impl Health for Seen {
     }
 }
 
-/// One item with number 41; the watermark is 50 and cursors before 10 are expired.
-pub struct Feeds;
+/// One item with number 41; the watermark is 50 and cursors before 10 are expired. Moving `tick` makes item 60.
+pub struct Feeds {
+    pub tick: watch::Sender<Position>,
+}
 
 impl FeedSource for Feeds {
     fn feeds(&self, _: &PartnerId) -> Vec<FeedInfo> {
@@ -180,6 +183,10 @@ impl FeedSource for Feeds {
     fn page(&self, _: &PartnerId, feed: &str, query: PageQuery) -> Result<Page, FeedError> {
         match (feed, query.after) {
             ("slots", Some(after)) if after < 10 => Err(FeedError::CursorExpired),
+            ("slots", Some(after)) if after >= 41 && after < 60 && *self.tick.borrow() >= Position(60) => {
+                let body = Bytes::from_static(b"{\"next\":\"60\",\"items\":[{\"id\":\"s-2\"}]}");
+                Ok(Page { body, etag: "\"second\"".into(), cursor: Position(60), is_last: false })
+            }
             ("slots", Some(after)) if after >= 41 => {
                 let body = Bytes::from(format!("{{\"next\":\"{after}\",\"items\":[]}}"));
                 Ok(Page { body, etag: "\"last\"".into(), cursor: Position(50), is_last: true })
@@ -201,6 +208,10 @@ impl FeedSource for Feeds {
         }
     }
 
+    fn moved(&self, _: &PartnerId, _: &str) -> Option<watch::Receiver<Position>> {
+        Some(self.tick.subscribe())
+    }
+
     fn freshness(&self, _: &PartnerId, _: &str, now: Timestamp) -> Option<Freshness> {
         Some(Freshness { lag_ms: 140, slo_ms: 1_000, as_of: now.plus_ms(-140), full_age_s: 312 })
     }
@@ -211,6 +222,7 @@ pub struct Bridge {
     pub asked: Arc<AtomicUsize>,
     pub seen: Arc<Seen>,
     pub evidence: Arc<Evidence>,
+    pub feeds: Arc<Feeds>,
     pub view: Arc<View>,
     pub clock: Arc<FixedClock>,
     pub partners: Arc<ArcSwap<Partners>>,
@@ -278,12 +290,13 @@ pub async fn start(change: impl FnOnce(&mut Settings), door: Option<Door>) -> Br
         spki_sha256: Vec::new(),
     };
     let partners = Arc::new(ArcSwap::from_pointee(Partners(vec![access("naver"), access("kakao")])));
+    let feeds = Arc::new(Feeds { tick: watch::channel(Position(50)).0 });
     let (seen, evidence) = (Arc::new(Seen::default()), Arc::new(Evidence::default()));
     let api = Api::new(Parts {
         settings,
         view: view.clone(),
         intake,
-        feeds: Arc::new(Feeds),
+        feeds: feeds.clone(),
         replies: kept,
         answers: Arc::new(ArcSwap::from_pointee(answers)),
         macs: Macs::new(&Secret::new(vec![1; 32])),
@@ -295,7 +308,7 @@ pub async fn start(change: impl FnOnce(&mut Settings), door: Option<Door>) -> Br
     });
     let stop = CancellationToken::new();
     tokio::spawn(run(api, vec![door], stop.clone()));
-    Bridge { address, asked, seen, evidence, view, clock, partners, stop }
+    Bridge { address, asked, seen, evidence, feeds, view, clock, partners, stop }
 }
 
 /// Answers as the slot's name says; a real reply is stored and made visible before it is sent.

@@ -1,6 +1,7 @@
 //! Pages, snapshots, cursors.
 
 use serde_json::json;
+use slotbridge::domain::Position;
 
 use crate::doubles::bridge;
 
@@ -48,9 +49,8 @@ async fn a_snapshot_has_an_address_of_its_own() {
     assert_eq!((snapshot.status, snapshot.header("content-type")), (200, Some("application/x-ndjson")));
     assert_eq!((snapshot.text().as_str(), snapshot.header("sync-cursor")), ("{\"id\":\"s-1\"}\n", Some("50")));
     assert!(snapshot.header("cache-control").unwrap().contains("immutable"));
-    let kakao = [("authorization", "Bearer test_kakao")];
-    let theirs = bridge.send("GET", "/v1/feeds/slots/snapshots/50", &kakao, b"").await;
-    assert_eq!(theirs.status_and_code(), (404, "unknown_snapshot".into()));
+    let gone = bridge.get("/v1/feeds/slots/snapshots/49").await;
+    assert_eq!(gone.status_and_code(), (404, "unknown_snapshot".into()));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -63,4 +63,27 @@ async fn readiness_and_metrics_answer_on_loopback_without_a_key() {
         bridge.send("GET", "/openapi.json", &[("authorization", "-")], b"").await.json()["openapi"],
         json!("3.1.0")
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_empty_page_is_held_until_the_feed_moves() {
+    let bridge = bridge(|_| ()).await;
+    let target = "/v1/feeds/slots?afterChangeNumber=50&limit=500";
+    let prefer = |wait| [("prefer", wait)];
+    let at_once = bridge.send("GET", target, &prefer("wait=0"), b"").await;
+    assert_eq!((at_once.header("preference-applied"), &at_once.json()["items"]), (Some("wait=0"), &json!([])));
+    let wait = prefer("respond-async, wait=99");
+    let waiting = bridge.send("GET", target, &wait, b"");
+    let moving = async {
+        // Moves once somebody listens.
+        while bridge.feeds.tick.receiver_count() == 0 {
+            tokio::task::yield_now().await;
+        }
+        bridge.feeds.tick.send_replace(Position(55));
+        bridge.feeds.tick.send_replace(Position(60));
+    };
+    let (got, ()) = tokio::join!(waiting, moving);
+    assert_eq!((got.header("preference-applied"), got.header("sync-cursor")), (Some("wait=30"), Some("60")));
+    let bad = bridge.send("GET", target, &prefer("wait=soon"), b"").await;
+    assert_eq!(bad.status_and_code(), (400, "bad_parameter".into()));
 }
