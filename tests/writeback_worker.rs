@@ -333,7 +333,7 @@ fn a_convert_of_an_unlinked_person_ends_without_touching_the_legacy_system() {
     assert!(setup.register.unlink(PersonNo(2)).unwrap());
     setup.run(&mut setup.worker());
     assert_eq!(setup.results(), [(1, OpResult::Rejected { reason: Rejection::LegacyRule })]);
-    assert_eq!(setup.legacy.0.lock().unwrap().transactions, []);
+    assert!(setup.legacy.0.lock().unwrap().transactions.is_empty());
 }
 
 #[test]
@@ -344,7 +344,7 @@ fn under_stop_nothing_is_claimed_or_written_and_under_drain_nothing_is_taken() {
     setup.legacy.0.lock().unwrap().control = Some(Control::Stop);
     let mut worker = setup.worker();
     assert!(matches!(worker.turn(&mut setup.legacy.clone()), Ok(Turn::Idle { wait_ms: 1..=2_000 })));
-    assert_eq!(setup.ledger.lock().unwrap().claimed, []);
+    assert!(setup.ledger.lock().unwrap().claimed.is_empty());
     assert_eq!(worker.stats().lock().unwrap().status, Status::StoppedByAgency);
     setup.legacy.0.lock().unwrap().control = Some(Control::Drain);
     setup.run(&mut worker);
