@@ -272,10 +272,10 @@ mod tests {
     #[test]
     fn a_page_has_one_address() {
         let query = |raw: &str| page_query(Some(raw)).map_err(|problem| problem.code);
-        assert_eq!(page_query(None).unwrap(), PageQuery { after: None, limit: 1_000, walk: None });
-        let full = PageQuery { after: Some(7), limit: 500, walk: Some(3) };
+        assert_eq!(page_query(None).unwrap(), PageQuery { after: None, limit: None, walk: None });
+        let full = PageQuery { after: Some(7), limit: Some(500), walk: Some(3) };
         assert_eq!(query("afterChangeNumber=7&limit=500&walk=3"), Ok(full));
-        assert_eq!(query("limit=5000"), Ok(PageQuery { after: None, limit: 5_000, walk: None }));
+        assert_eq!(query("limit=5000"), Ok(PageQuery { after: None, limit: Some(5_000), walk: None }));
         for other in [
             "limit=499",
             "limit=0500",
