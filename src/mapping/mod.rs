@@ -1,7 +1,4 @@
 //! Mapping files as types: catalogue, policy, partners and mappings. Data only; applying them is `privacy`.
-<<<<<<< HEAD
-#![cfg_attr(not(test), deny(clippy::disallowed_methods, clippy::disallowed_types, clippy::iter_over_hash_type))]
-=======
 //!
 //! `load` turns the bytes of the folder into a `MappingSet` or into every problem found, each with its place in its
 //! file. Reading the folder is the shell's (`mapping_files`).
@@ -11,7 +8,7 @@
 //! columns of active mappings and operational columns, nothing else.
 //!
 //! Approvals, the full linter and the drift gate are not here.
->>>>>>> main
+#![cfg_attr(not(test), deny(clippy::disallowed_methods, clippy::disallowed_types, clippy::iter_over_hash_type))]
 
 pub mod catalogue;
 mod check;
