@@ -1,11 +1,21 @@
 //! slotbridge
+pub mod answer;
+pub mod capture;
+pub mod clock;
 pub mod decide;
 pub mod domain;
 pub mod durable;
+pub mod evidence;
 pub mod feed;
 pub mod intake;
+pub mod ledger;
 pub mod legacy;
 pub mod mapping;
+pub mod mapping_files;
 pub mod privacy;
 pub mod publish;
+pub mod register;
+pub mod schedule;
+pub mod serve;
 pub mod view;
+pub mod writeback;

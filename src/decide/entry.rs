@@ -41,6 +41,8 @@ pub enum What {
     TakeAsked { slot: SlotKey, units: u32 },
     /// A return op: `units` go back to the native seller.
     ReturnAsked { slot: SlotKey, units: u32 },
+    /// The agency assigned units (mode `quota`): `granted` is the slot's account from now on.
+    Assigned { slot: SlotKey, granted: u32 },
     /// What became of the op named by position `op`.
     OpDone { op: Position, result: OpResult },
     /// The outcome of the commit that held the op is not known; it runs again.
@@ -49,8 +51,8 @@ pub enum What {
     LegacyCancelled { booking: BookingId },
     /// The slot's definition changed materially.
     Redefined { slot: SlotKey, version: SlotVersion },
-    /// The slot passed its cutoff: it is no longer bookable.
-    CutOff { slot: SlotKey },
+    /// The slot that begins at `start` passed its cutoff: it is no longer bookable.
+    CutOff { slot: SlotKey, start: Timestamp },
     /// A person token was given out (or a synthetic one; nobody can tell).
     TokenGiven { partner: PartnerId, person: PersonRef, receipt: ReceiptMac, epoch: u32 },
 }
@@ -91,6 +93,17 @@ pub enum OpResult {
     },
 }
 
+impl OpResult {
+    /// Did the op change the escrow?
+    pub fn moved_units(&self) -> bool {
+        match self {
+            OpResult::Taken { units } | OpResult::Returned { units } => *units > 0,
+            OpResult::Converted { .. } | OpResult::TurnedBack => true,
+            OpResult::AlreadyCancelled | OpResult::Rejected { .. } => false,
+        }
+    }
+}
+
 /// Why the legacy system refused a write-back for good.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -110,6 +123,14 @@ impl Rejection {
         match self {
             Rejection::PersonBooked => EndReason::PersonBookedNatively,
             Rejection::SlotMissing | Rejection::EscrowEroded | Rejection::LegacyRule => EndReason::LegacyRefused,
+        }
+    }
+
+    /// Is the unit (or are the units) still in the bridge's escrow?
+    pub fn keeps_units(self) -> bool {
+        match self {
+            Rejection::PersonBooked | Rejection::LegacyRule => true,
+            Rejection::SlotMissing | Rejection::EscrowEroded => false,
         }
     }
 
