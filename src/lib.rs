@@ -1,4 +1,7 @@
 //! slotbridge
+pub mod admin;
+pub mod cli;
+pub mod config;
 pub mod decide;
 pub mod domain;
 pub mod durable;
@@ -7,4 +10,5 @@ pub mod legacy;
 pub mod mapping;
 pub mod privacy;
 pub mod publish;
+pub mod telemetry;
 pub mod view;
