@@ -3,6 +3,7 @@ pub mod admin;
 pub mod cli;
 pub mod config;
 pub mod decide;
+pub mod demo;
 pub mod domain;
 pub mod durable;
 pub mod intake;

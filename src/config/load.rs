@@ -239,7 +239,7 @@ mod tests {
     fn an_almost_empty_file_is_enough() {
         let loaded = read(LISTEN).unwrap();
         assert_eq!(loaded.config.daemon.data_dir, Path::new("/etc/slotbridge/data"));
-        assert_eq!(loaded.config.capture.poll_interval_ms, 200);
+        assert_eq!(loaded.config.capture.fast_interval_ms, 200);
     }
 
     #[test]

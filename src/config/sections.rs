@@ -109,22 +109,30 @@ section! {
         /// Has the reservation table a unique constraint on person and series? Without one, a native booking is found by a re-check.
         person_constraint: PersonConstraint = PersonConstraint::Unique;
         /// How long a statement may wait for a lock, in milliseconds.
-        busy_ms_max: u32 = 2_000;
+        busy_ms_max: u32 = 10_000;
     }
 }
 
 section! {
     /// How the legacy system is read.
     Capture at "capture" {
-        /// Pause between polls of changed rows, in milliseconds. 200 keeps feeds fresher than a second.
-        poll_interval_ms: u64 = 200;
-        /// Changed rows are read again for this long, in milliseconds: covers transactions that commit late.
-        overlap_ms: u64 = 5_000;
-        /// Pause between full cuts of all groups, in seconds.
-        full_cut_interval_s: u64 = 3_600;
-        /// At most this share of the time is spent reading, in percent.
-        duty_percent_max: u32 = 50;
-        /// A cut that lost more than this share of a group's rows halts it until an operator confirms, in percent.
+        /// From one poll of changed rows to the next, in milliseconds. 200 is the publishing tick: faster would not be seen.
+        fast_interval_ms: u64 = 200;
+        /// How far a fast poll reaches back, in milliseconds: covers native transactions that commit late.
+        fast_overlap_ms: u32 = 4_000;
+        /// From one slow sweep to the next, in seconds.
+        sweep_interval_s: u64 = 60;
+        /// How far a slow sweep reaches back, in seconds: longer than any native transaction.
+        sweep_overlap_s: u32 = 900;
+        /// From one look at slots with units of ours to the next, in milliseconds.
+        hot_interval_ms: u64 = 1_000;
+        /// From one full cut of sites, slots and reservations to the next, in seconds.
+        full_cut_interval_s: u64 = 600;
+        /// From one full cut of the person register to the next, in hours.
+        persons_interval_h: u64 = 24;
+        /// Share of the time that one connection may keep the legacy system busy, in percent.
+        duty_percent_max: u32 = 5;
+        /// A cut that lost more than this share of a group's rows is not believed until an operator confirms, in percent.
         loss_percent_max: u32 = 20;
     }
 }

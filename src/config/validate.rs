@@ -112,9 +112,13 @@ fn numbers(config: &Config, judge: &mut Judge<'_>) {
     judge.between("daemon.stop_ms_max", config.daemon.stop_ms_max, 100..=STOP_MS_MAX);
     judge.between("listen.connections_max", config.listen.connections_max as u64, 1..=100_000);
     judge.between("legacy.busy_ms_max", u64::from(config.legacy.busy_ms_max), 1..=60_000);
-    judge.between("capture.poll_interval_ms", config.capture.poll_interval_ms, 20..=60_000);
-    judge.between("capture.overlap_ms", config.capture.overlap_ms, 0..=3_600_000);
+    judge.between("capture.fast_interval_ms", config.capture.fast_interval_ms, 20..=60_000);
+    judge.between("capture.fast_overlap_ms", u64::from(config.capture.fast_overlap_ms), 0..=3_600_000);
+    judge.between("capture.sweep_interval_s", config.capture.sweep_interval_s, 1..=86_400);
+    judge.between("capture.sweep_overlap_s", u64::from(config.capture.sweep_overlap_s), 0..=86_400);
+    judge.between("capture.hot_interval_ms", config.capture.hot_interval_ms, 20..=60_000);
     judge.between("capture.full_cut_interval_s", config.capture.full_cut_interval_s, 1..=86_400);
+    judge.between("capture.persons_interval_h", config.capture.persons_interval_h, 1..=720);
     judge.between("capture.duty_percent_max", u64::from(config.capture.duty_percent_max), 1..=100);
     judge.between("capture.loss_percent_max", u64::from(config.capture.loss_percent_max), 1..=100);
     judge.between("desk.cutoff_min", u64::from(config.desk.cutoff_min), 0..=10_080);
