@@ -7,7 +7,9 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::decide::{After, Entry};
-use crate::domain::{BodyMac, KeyMac, PartnerId, Position, Timestamp, Touched};
+use crate::domain::{PartnerId, Position, Timestamp, Touched};
+
+pub use crate::decide::KnownKey;
 
 /// A reply as stored and replayed bit for bit.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,15 +30,6 @@ pub struct Durable {
     pub touched: Vec<Touched>,
     /// Request keys that became known.
     pub keys: Vec<KnownKey>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct KnownKey {
-    pub key: KeyMac,
-    pub body: BodyMac,
-    pub entry: Position,
-    pub at: Timestamp,
-    pub accepted: bool,
 }
 
 /// Someone who must see every durable batch, in order. Called on the committer's thread: hand over and return.

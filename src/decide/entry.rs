@@ -49,8 +49,8 @@ pub enum What {
     LegacyCancelled { booking: BookingId },
     /// The slot's definition changed materially.
     Redefined { slot: SlotKey, version: SlotVersion },
-    /// The slot passed its cutoff: it is no longer bookable.
-    CutOff { slot: SlotKey },
+    /// The slot that begins at `start` passed its cutoff: it is no longer bookable.
+    CutOff { slot: SlotKey, start: Timestamp },
     /// A person token was given out (or a synthetic one; nobody can tell).
     TokenGiven { partner: PartnerId, person: PersonRef, receipt: ReceiptMac, epoch: u32 },
 }
@@ -110,6 +110,14 @@ impl Rejection {
         match self {
             Rejection::PersonBooked => EndReason::PersonBookedNatively,
             Rejection::SlotMissing | Rejection::EscrowEroded | Rejection::LegacyRule => EndReason::LegacyRefused,
+        }
+    }
+
+    /// Is the unit (or are the units) still in the bridge's escrow?
+    pub fn keeps_units(self) -> bool {
+        match self {
+            Rejection::PersonBooked | Rejection::LegacyRule => true,
+            Rejection::SlotMissing | Rejection::EscrowEroded => false,
         }
     }
 

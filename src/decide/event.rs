@@ -147,3 +147,14 @@ pub struct Alternative {
     pub distance_m: Option<u32>,
     pub place: Option<Place>,
 }
+
+/// A request key that the ledger knows, and the entry whose stored reply answers it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct KnownKey {
+    pub key: KeyMac,
+    pub body: BodyMac,
+    pub entry: Position,
+    pub at: Timestamp,
+    /// False for a refusal, which is forgotten after 24 h.
+    pub accepted: bool,
+}

@@ -1,0 +1,329 @@
+//! What the desk remembers: slots with their units, bookings, who is booked, keys, ops.
+//!
+//! Two halves in one place: facts (re-read from the mirror at start) and outcomes (applied from the ledger).
+//! Hash maps are only looked up; whatever is iterated is a vector or a tree. The hasher is fixed: every key is a
+//! keyed MAC, a number, or a legacy key that no partner can choose.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+
+use foldhash::fast::FixedState;
+use serde::{Deserialize, Serialize};
+
+use crate::domain::{
+    BookingId, BookingStatus, BookingView, EndReason, KeyMac, ObjectName, PartnerId, PersonNo, PersonRef, Position,
+    ReceiptMac, ReservationKey, Row, SeriesId, SiteFact, SiteKey, SlotFact, SlotKey, SlotStatus, SlotVersion, SlotView,
+    Sync, Timestamp,
+};
+
+use super::entry::Op;
+use super::event::KnownKey;
+
+pub(super) type Map<K, V> = HashMap<K, V, FixedState>;
+
+/// Place of a slot in `Book::slots`; stable while the process lives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) struct SlotNo(pub u32);
+
+/// Units of one slot. `granted` is net: what was taken and neither returned nor given up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Units {
+    pub granted: u32,
+    /// Sold, not yet a named booking.
+    pub booked: u32,
+    /// Named bookings in the legacy system.
+    pub converted: u32,
+    /// On their way back to the native seller.
+    pub returning: u32,
+    /// Asked for, outcome unknown.
+    pub taking: u32,
+}
+
+impl Units {
+    /// What may be sold now. Never negative: `Book` changes units only through checked steps.
+    pub fn free(&self) -> u32 {
+        self.granted - self.booked - self.converted - self.returning
+    }
+
+    /// Bridge bookings that occupy a place.
+    pub fn active(&self) -> u32 {
+        self.booked + self.converted
+    }
+
+    /// Does the account balance?
+    pub fn holds(&self) -> bool {
+        u64::from(self.booked) + u64::from(self.converted) + u64::from(self.returning) <= u64::from(self.granted)
+    }
+}
+
+#[derive(Debug, Clone)]
+pub(super) struct Slot {
+    pub key: SlotKey,
+    pub fact: Option<SlotFact>,
+    pub units: Units,
+    /// Position since which the definition is what it is; zero before any change was seen.
+    pub version_since: Position,
+    /// Start for which the cutoff has passed.
+    pub cut_off: Option<Timestamp>,
+    pub touched: Position,
+    /// Requests for the slot since its last take; sizes the next one.
+    pub demand: u32,
+    pub no_take_before: Timestamp,
+    pub idle_at: Option<Timestamp>,
+}
+
+impl Slot {
+    pub fn new(key: SlotKey) -> Slot {
+        Slot {
+            key,
+            fact: None,
+            units: Units::default(),
+            version_since: Position::ZERO,
+            cut_off: None,
+            touched: Position::ZERO,
+            demand: 0,
+            no_take_before: Timestamp(i64::MIN),
+            idle_at: None,
+        }
+    }
+
+    pub fn is_open(&self) -> bool {
+        self.fact.as_ref().is_some_and(|f| f.status == SlotStatus::Open && self.cut_off != Some(f.start))
+    }
+
+    /// capacity − native − active bridge bookings, never below 0.
+    pub fn remaining(&self) -> u32 {
+        self.fact.as_ref().map_or(0, |f| f.capacity.saturating_sub(f.native).saturating_sub(self.units.active()))
+    }
+
+    /// What the native seller has left to give, as far as the last cut and our own account tell.
+    pub fn legacy_left(&self) -> u32 {
+        let Some(fact) = &self.fact else { return 0 };
+        let known = fact.native.saturating_add(self.units.granted).saturating_add(self.units.taking);
+        fact.capacity.saturating_sub(known.max(fact.counter.unwrap_or(0)))
+    }
+
+    pub fn view(&self) -> Option<SlotView> {
+        let fact = self.fact.as_ref()?;
+        Some(SlotView {
+            key: self.key.clone(),
+            site: fact.site.clone(),
+            series: fact.series.clone(),
+            start: fact.start,
+            version: fact.version,
+            remaining: self.remaining(),
+            open: self.is_open(),
+            row: fact.row.clone(),
+            position: self.touched,
+        })
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Booking {
+    pub partner: PartnerId,
+    pub person: PersonNo,
+    pub series: SeriesId,
+    pub slot: SlotKey,
+    pub version: SlotVersion,
+    pub partner_ref: Option<Arc<str>>,
+    pub status: BookingStatus,
+    pub sync: Sync,
+    pub legacy_ref: Option<Arc<str>>,
+    pub reason: Option<EndReason>,
+    pub booked_at: Timestamp,
+    pub changed_at: Timestamp,
+    pub touched: Position,
+}
+
+impl Booking {
+    pub fn view(&self, id: BookingId) -> BookingView {
+        BookingView {
+            id,
+            partner: self.partner.clone(),
+            person: self.person,
+            series: self.series.clone(),
+            slot: self.slot.clone(),
+            slot_version: self.version,
+            status: self.status,
+            sync: self.sync,
+            legacy_ref: self.legacy_ref.clone(),
+            partner_ref: self.partner_ref.clone(),
+            reason: self.reason,
+            booked_at: self.booked_at,
+            changed_at: self.changed_at,
+            position: self.touched,
+        }
+    }
+}
+
+/// A person as facts tell: absent until a fact was seen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Standing {
+    pub cohort: u8,
+    pub known: bool,
+    pub bookable: bool,
+}
+
+/// What bars a person from another booking in a series.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Engagement {
+    pub bridge: Option<BookingId>,
+    pub native: u16,
+}
+
+#[derive(Debug, Clone)]
+pub(super) struct Reservation {
+    pub person: PersonNo,
+    pub series: SeriesId,
+    pub active: bool,
+    /// Position of the op that wrote it, on rows of the bridge.
+    pub op: Option<Position>,
+}
+
+#[derive(Debug, Clone)]
+pub(super) struct PendingOp {
+    pub op: Op,
+    /// The worker may have run it: set when it is given out, and for every op found at replay.
+    pub claimed: bool,
+    /// The worker of this process has it.
+    pub given: bool,
+}
+
+/// Persons a partner named, by day and by epoch.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub(super) struct TokenCalls {
+    pub day: i32,
+    pub of_day: BTreeSet<PersonRef>,
+    pub of_epoch: BTreeMap<u32, BTreeSet<PersonRef>>,
+}
+
+/// Refusals about persons and remembered refusals, a partner.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub(super) struct Refusals {
+    pub remembered: u32,
+    pub day: i32,
+    pub of_person: BTreeMap<PersonRef, u32>,
+}
+
+/// Thing to show anew.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Mark {
+    Slot(SlotNo),
+    Booking(BookingId),
+    Item(ObjectName, Arc<str>),
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Book {
+    pub slots: Vec<Slot>,
+    slot_numbers: Map<SlotKey, SlotNo>,
+    pub sites: Map<SiteKey, SiteFact>,
+    pub items: BTreeMap<(ObjectName, Arc<str>), (Option<Arc<Row>>, Position)>,
+    pub persons: Vec<Standing>,
+    pub engaged: Map<(PersonNo, SeriesId), Engagement>,
+    pub reservations: Map<ReservationKey, Reservation>,
+    /// Rows that the bridge wrote, by op: are they still active?
+    pub by_op: Map<Position, bool>,
+    pub bookings: BTreeMap<BookingId, Booking>,
+    pub keys: Map<KeyMac, KnownKey>,
+    /// Remembered refusals, oldest first.
+    pub refused: std::collections::VecDeque<(Timestamp, KeyMac, PartnerId)>,
+    pub refusals: BTreeMap<PartnerId, Refusals>,
+    pub receipts: Map<ReceiptMac, Timestamp>,
+    pub receipts_by_age: std::collections::VecDeque<(Timestamp, ReceiptMac)>,
+    pub tokens: BTreeMap<PartnerId, TokenCalls>,
+    pub ops: BTreeMap<Position, PendingOp>,
+    /// Ops that the worker of this process does not have.
+    pub waiting: BTreeSet<Position>,
+    /// Pending ops of a person in a series: they run one after the other.
+    pub ops_of_person: BTreeMap<(PersonNo, SeriesId), BTreeSet<Position>>,
+    pub marks: BTreeSet<Mark>,
+    pub new_keys: Vec<KnownKey>,
+}
+
+impl Book {
+    pub fn slot_no(&self, key: &SlotKey) -> Option<SlotNo> {
+        self.slot_numbers.get(key).copied()
+    }
+
+    /// The slot's place, made if it is new.
+    pub fn slot_no_or_new(&mut self, key: &SlotKey) -> SlotNo {
+        if let Some(no) = self.slot_numbers.get(key) {
+            return *no;
+        }
+        let no = SlotNo(u32::try_from(self.slots.len()).expect("fewer than 2^32 slots"));
+        self.slots.push(Slot::new(key.clone()));
+        self.slot_numbers.insert(key.clone(), no);
+        no
+    }
+
+    pub fn slot(&self, no: SlotNo) -> &Slot {
+        &self.slots[no.0 as usize]
+    }
+
+    pub fn slot_mut(&mut self, no: SlotNo) -> &mut Slot {
+        &mut self.slots[no.0 as usize]
+    }
+
+    pub fn touch_slot(&mut self, no: SlotNo, position: Position) {
+        let slot = &mut self.slots[no.0 as usize];
+        slot.touched = slot.touched.max(position);
+        self.marks.insert(Mark::Slot(no));
+    }
+
+    pub fn touch_booking(&mut self, id: BookingId, position: Position, at: Timestamp) {
+        if let Some(booking) = self.bookings.get_mut(&id) {
+            booking.touched = position;
+            booking.changed_at = at;
+            self.marks.insert(Mark::Booking(id));
+        }
+    }
+
+    pub fn standing(&self, person: PersonNo) -> Standing {
+        self.persons.get(person.0 as usize).copied().unwrap_or_default()
+    }
+
+    pub fn standing_mut(&mut self, person: PersonNo) -> &mut Standing {
+        let at = person.0 as usize;
+        if self.persons.len() <= at {
+            self.persons.resize(at + 1, Standing::default());
+        }
+        &mut self.persons[at]
+    }
+
+    pub fn engagement(&self, person: PersonNo, series: &SeriesId) -> Engagement {
+        self.engaged.get(&(person, series.clone())).copied().unwrap_or_default()
+    }
+
+    /// Changes what bars a person; an engagement that bars nothing is dropped.
+    pub fn engage(&mut self, person: PersonNo, series: &SeriesId, change: impl FnOnce(&mut Engagement)) {
+        let entry = self.engaged.entry((person, series.clone())).or_default();
+        change(entry);
+        if *entry == Engagement::default() {
+            self.engaged.remove(&(person, series.clone()));
+        }
+    }
+
+    pub fn add_op(&mut self, op: Op, person: Option<(PersonNo, SeriesId)>) {
+        let position = op.position;
+        if let Some(person) = person {
+            self.ops_of_person.entry(person).or_default().insert(position);
+        }
+        self.ops.insert(position, PendingOp { op, claimed: false, given: false });
+        self.waiting.insert(position);
+    }
+
+    pub fn drop_op(&mut self, position: Position, person: Option<(PersonNo, SeriesId)>) {
+        self.ops.remove(&position);
+        self.waiting.remove(&position);
+        if let Some(person) = person
+            && let Some(of_person) = self.ops_of_person.get_mut(&person)
+        {
+            of_person.remove(&position);
+            if of_person.is_empty() {
+                self.ops_of_person.remove(&person);
+            }
+        }
+    }
+}

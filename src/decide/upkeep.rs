@@ -1,0 +1,151 @@
+//! Units between demand and the native seller: refill, prewarm, idle return, cutoff.
+
+use crate::domain::{Refusal, Timestamp};
+
+use super::book::SlotNo;
+use super::desk::Desk;
+use super::entry::What;
+use super::event::{After, Effects};
+use super::policy::AllotmentMode;
+
+/// Slots that one tick handles of each kind; what is left waits for the next tick.
+const PER_TICK_MAX: usize = 500;
+
+impl Desk {
+    /// A request named the slot: it is in demand, its units are not idle.
+    pub(super) fn asked_for(&mut self, no: SlotNo) {
+        let slot = self.book.slot_mut(no);
+        slot.demand = slot.demand.saturating_add(1);
+        self.await_idle(no);
+    }
+
+    /// Sets the instant at which the slot's free units go back if nobody asks until then.
+    pub(super) fn await_idle(&mut self, no: SlotNo) {
+        let slot = self.book.slot(no);
+        let due =
+            (slot.units.free() > 0 && slot.fact.is_some()).then(|| self.now.plus_ms(self.policy.refill.idle_return_ms));
+        let before = std::mem::replace(&mut self.book.slot_mut(no).idle_at, due);
+        if let Some(before) = before {
+            self.idle.remove(&(before, no));
+        }
+        if let Some(due) = due {
+            self.idle.insert((due, no));
+        }
+    }
+
+    pub(super) fn refill_after_sale(&mut self, no: SlotNo, effects: &mut Effects) {
+        if self.book.slot(no).units.free() < self.policy.refill.low_water {
+            let high = self.policy.refill.high_water;
+            self.take(no, high, effects);
+        }
+    }
+
+    /// Rule 2: escrow empty. Returns how long the client should wait if a refill is coming.
+    pub(super) fn refill_after_refusal(&mut self, code: Refusal, no: SlotNo, effects: &mut Effects) -> Option<u32> {
+        if code != Refusal::SlotFull {
+            return None;
+        }
+        let wanted = self.policy.refill.high_water.max(self.book.slot(no).demand);
+        self.take(no, wanted, effects);
+        (self.book.slot(no).units.taking > 0).then_some(self.policy.refill_wait_ms)
+    }
+
+    /// Asks for units if the mode lets us, none are on their way, and the native seller has some left.
+    fn take(&mut self, no: SlotNo, wanted: u32, effects: &mut Effects) {
+        let refill = &self.policy.refill;
+        let slot = self.book.slot(no);
+        let left = slot.legacy_left();
+        let takes = self.policy.mode == AllotmentMode::Counter
+            && slot.is_open()
+            && slot.units.taking == 0
+            && self.now >= slot.no_take_before
+            && left > 0;
+        if !takes {
+            return;
+        }
+        let share = (u64::from(left) * u64::from(refill.share_max_percent)).div_ceil(100) as u32;
+        let units = wanted.saturating_sub(slot.units.free()).min(share).min(refill.take_max);
+        if units == 0 {
+            return;
+        }
+        let slot = slot.key.clone();
+        self.persist(What::TakeAsked { slot, units }, effects);
+        effects.after_durable.push(After::OpsWaiting);
+    }
+
+    /// Every free unit of the slot goes back to the native seller.
+    pub(super) fn give_back(&mut self, no: SlotNo, effects: &mut Effects) {
+        let slot = self.book.slot(no);
+        let units = slot.units.free();
+        if units == 0 || self.policy.mode == AllotmentMode::Quota {
+            return;
+        }
+        let slot = slot.key.clone();
+        self.persist(What::ReturnAsked { slot, units }, effects);
+        self.await_idle(no);
+        effects.after_durable.push(After::OpsWaiting);
+    }
+
+    /// Marks the slot as past its cutoff if it is.
+    pub(super) fn pass_cutoff(&mut self, no: SlotNo, effects: &mut Effects) {
+        let slot = self.book.slot(no);
+        let Some(fact) = &slot.fact else { return };
+        let due = fact.start.plus_ms(-self.policy.cutoff_ms);
+        if !slot.is_open() || self.now < due {
+            return;
+        }
+        let (slot, start) = (slot.key.clone(), fact.start);
+        self.unindex(no);
+        self.persist(What::CutOff { slot, start }, effects);
+    }
+
+    pub(super) fn tick(&mut self, effects: &mut Effects) {
+        self.forget_old_refusals();
+        for no in due(&self.cutoffs, self.now) {
+            self.pass_cutoff(no, effects);
+            self.give_back(no, effects);
+        }
+        for no in due(&self.idle, self.now) {
+            self.give_back(no, effects);
+            self.await_idle(no);
+        }
+        self.prewarm(effects);
+    }
+
+    /// Gives open slots their first units, soonest first, at a bounded rate.
+    fn prewarm(&mut self, effects: &mut Effects) {
+        let refill = &self.policy.refill;
+        let (units, rate) = (refill.prewarm_units, refill.prewarm_per_s);
+        if units == 0 || rate == 0 || self.policy.mode == AllotmentMode::Quota {
+            return;
+        }
+        // After a pause the rate is not made up for: at most one second's worth at once.
+        let elapsed = self.now.since_ms(self.prewarmed_at).clamp(0, 1_000) as u64;
+        let allowed = (elapsed * u64::from(rate) / 1_000) as usize;
+        if allowed == 0 {
+            return;
+        }
+        self.prewarmed_at = self.now;
+        let due: Vec<(Timestamp, SlotNo)> = self.cold.iter().copied().take(allowed.min(PER_TICK_MAX)).collect();
+        for (start, no) in due {
+            self.cold.remove(&(start, no));
+            if self.book.slot(no).units.granted == 0 {
+                self.take(no, units, effects);
+            }
+        }
+    }
+
+    /// When the next tick has something to do.
+    pub fn next_deadline(&self) -> Option<Timestamp> {
+        let prewarm =
+            (!self.cold.is_empty() && self.policy.refill.prewarm_units > 0 && self.policy.refill.prewarm_per_s > 0)
+                .then(|| self.prewarmed_at.plus_ms(i64::from(1_000 / self.policy.refill.prewarm_per_s).max(20)));
+        let cutoff = self.cutoffs.first().map(|(at, _)| *at);
+        let idle = self.idle.first().map(|(at, _)| *at);
+        [prewarm, cutoff, idle].into_iter().flatten().min()
+    }
+}
+
+fn due(of: &std::collections::BTreeSet<(Timestamp, SlotNo)>, now: Timestamp) -> Vec<SlotNo> {
+    of.iter().take_while(|(at, _)| *at <= now).take(PER_TICK_MAX).map(|(_, no)| *no).collect()
+}
