@@ -9,6 +9,7 @@ pub mod durable;
 pub mod intake;
 pub mod legacy;
 pub mod mapping;
+pub mod mapping_files;
 pub mod privacy;
 pub mod publish;
 pub mod telemetry;

@@ -68,7 +68,7 @@ pub enum ColumnType {
 }
 
 /// Class of a column (mappings, Classes). The order is not a ranking.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Class {
     UniqueId,
@@ -84,8 +84,77 @@ pub enum Class {
     Public,
 }
 
+impl Class {
+    pub fn code(self) -> &'static str {
+        match self {
+            Class::UniqueId => "unique_id",
+            Class::Direct => "direct",
+            Class::LinkageId => "linkage_id",
+            Class::InternalId => "internal_id",
+            Class::Sensitive => "sensitive",
+            Class::SensitiveInferable => "sensitive_inferable",
+            Class::Quasi => "quasi",
+            Class::FreeText => "free_text",
+            Class::OrgPublic => "org_public",
+            Class::Operational => "operational",
+            Class::Public => "public",
+        }
+    }
+}
+
+/// A column that the desk computes: a value of a `SlotView` or `BookingView`, never of a row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Derived {
+    /// Published remaining of an open slot, 0 of another.
+    Free,
+    /// `Y` or `N`: is `Free` above 0?
+    Bookable,
+    /// 8 hex digits.
+    SlotVersion,
+    BookingId,
+    BookingStatus,
+    BookingSync,
+    BookingSlot,
+    BookingSeries,
+    BookingSlotVersion,
+    PartnerRef,
+    LegacyRef,
+    EndReason,
+    BookedAt,
+    ChangedAt,
+    CommittedCursor,
+    /// The booking's person number; only `person_token` may read it.
+    BookingPerson,
+}
+
+impl Derived {
+    /// The derived column of that name and its type; `None` where the desk computes no such thing.
+    pub fn find(object: &str, column: &str) -> Option<(Derived, ColumnType)> {
+        use ColumnType::{Integer, Text, Time};
+        Some(match (object, column) {
+            ("slot", "FREE") => (Derived::Free, Integer),
+            ("slot", "BOOKABLE") => (Derived::Bookable, Text),
+            ("slot", "VERSION") => (Derived::SlotVersion, Text),
+            ("booking", "BOOKING_ID") => (Derived::BookingId, Text),
+            ("booking", "STATUS") => (Derived::BookingStatus, Text),
+            ("booking", "SYNC") => (Derived::BookingSync, Text),
+            ("booking", "SLOT_ID") => (Derived::BookingSlot, Text),
+            ("booking", "SERIES") => (Derived::BookingSeries, Text),
+            ("booking", "SLOT_VERSION") => (Derived::BookingSlotVersion, Text),
+            ("booking", "PARTNER_REF") => (Derived::PartnerRef, Text),
+            ("booking", "LEGACY_REF") => (Derived::LegacyRef, Text),
+            ("booking", "REASON") => (Derived::EndReason, Text),
+            ("booking", "BOOKED_AT") => (Derived::BookedAt, Time),
+            ("booking", "CHANGED_AT") => (Derived::ChangedAt, Time),
+            ("booking", "COMMITTED_CURSOR") => (Derived::CommittedCursor, Integer),
+            ("booking", "PERSON_NO") => (Derived::BookingPerson, Integer),
+            _ => return None,
+        })
+    }
+}
+
 /// What the bridge uses a column for. Each role stands at most once in an object.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Role {
     /// Key of the row; a legacy text.
@@ -125,6 +194,25 @@ pub struct LayoutColumn {
     pub kind: ColumnType,
     pub role: Option<Role>,
     pub material: bool,
+}
+
+impl Object {
+    pub fn column(&self, name: &str) -> Option<&Column> {
+        self.columns.iter().find(|c| c.name == name)
+    }
+}
+
+impl Column {
+    /// Fetched for the bridge itself, whatever the mappings say.
+    pub fn is_operational(&self) -> bool {
+        self.role.is_some() || self.material
+    }
+}
+
+impl Catalogue {
+    pub fn object(&self, name: &str) -> Option<&Object> {
+        self.objects.iter().find(|o| o.name.as_str() == name)
+    }
 }
 
 impl Layout {

@@ -1,0 +1,201 @@
+//! `policy.toml` and `partners.toml`: what the privacy office allows at most, and who the partners are.
+
+use std::collections::BTreeMap;
+
+use jiff::civil::Date;
+use serde::{Deserialize, Serialize};
+use toml::Spanned;
+
+use crate::domain::{ObjectName, PartnerId};
+
+use super::catalogue::{Class, Text2};
+use super::transform::Op;
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Policy {
+    pub format: Spanned<u32>,
+    pub version: u32,
+    /// Transforms that a class allows; a class that does not stand here allows `drop` only.
+    pub class: BTreeMap<Class, Spanned<ClassRule>>,
+    #[serde(rename = "purpose")]
+    pub purposes: Vec<PurposeRule>,
+    #[serde(rename = "restrict", default)]
+    pub restrictions: Vec<Restriction>,
+    pub small_slots: SmallSlots,
+    pub limits: Limits,
+    pub receipts: Receipts,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ClassRule {
+    pub transforms: Vec<Op>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PurposeRule {
+    pub code: String,
+    pub label: Text2,
+}
+
+/// Columns that allow less than their class does, except to partners of some roles.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Restriction {
+    pub object: Spanned<ObjectName>,
+    pub columns: Vec<Spanned<String>>,
+    pub transforms: Vec<Op>,
+    #[serde(default)]
+    pub except_roles: Vec<PartnerRole>,
+    pub reason: Text2,
+}
+
+/// Slots of so few places that a number would tell when one person booked.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SmallSlots {
+    /// Up to this capacity a slot is small; 0: none is.
+    pub capacity_max: u32,
+    /// Small slots are published on ticks this far apart.
+    pub tick_ms: u32,
+    #[serde(default)]
+    pub exempt_roles: Vec<PartnerRole>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Limits {
+    pub tick_ms_min: u32,
+    pub tick_ms_max: u32,
+    pub partner_retention_days_max: u32,
+    /// Ceilings of what `partners.toml` may give.
+    pub persons_per_day_max: u32,
+    pub persons_per_epoch_max: u32,
+    /// As above, for partners that sign consent receipts themselves.
+    pub self_signed_persons_per_day_max: u32,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Receipts {
+    pub age_s_max: u32,
+    /// Those who sign receipts and are not the partner.
+    #[serde(rename = "issuer", default)]
+    pub issuers: Vec<ReceiptIssuer>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ReceiptIssuer {
+    pub id: String,
+    pub name: Text2,
+    /// Ed25519, base64url without padding.
+    pub public_key: String,
+}
+
+impl Policy {
+    /// Transforms that the policy and the class together allow.
+    pub fn allows(&self, class: Class, op: Op) -> bool {
+        let listed = self.class.get(&class).is_some_and(|rule| rule.get_ref().transforms.contains(&op));
+        (listed || op == Op::Drop) && Op::allowed_at_most(class).contains(&op)
+    }
+
+    /// The restriction that forbids `op` on a column to a partner of this role.
+    pub fn restriction(&self, object: &str, column: &str, op: Op, role: PartnerRole) -> Option<&Restriction> {
+        self.restrictions.iter().find(|r| {
+            r.object.get_ref().as_str() == object
+                && r.columns.iter().any(|c| c.get_ref() == column)
+                && !r.except_roles.contains(&role)
+                && !r.transforms.contains(&op)
+                && op != Op::Drop
+        })
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Partners {
+    pub format: Spanned<u32>,
+    #[serde(rename = "partner")]
+    pub partners: Vec<Partner>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Partner {
+    pub id: Spanned<PartnerId>,
+    pub name: Text2,
+    pub role: PartnerRole,
+    pub contract: Contract,
+    /// Ids of the keys that sign requests; the keys themselves are kept apart.
+    #[serde(default)]
+    pub key_ids: Vec<String>,
+    /// Hex SHA-256 of the subject public key info of client certificates.
+    #[serde(default)]
+    pub certificate_pins: Vec<String>,
+    pub lookup: Spanned<Lookup>,
+    pub requests: Requests,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PartnerRole {
+    /// 수탁자.
+    Trustee,
+    /// 제3자.
+    ThirdParty,
+    /// The agency itself, checking what it publishes.
+    Agency,
+}
+
+impl PartnerRole {
+    pub fn code(self) -> &'static str {
+        match self {
+            PartnerRole::Trustee => "trustee",
+            PartnerRole::ThirdParty => "third_party",
+            PartnerRole::Agency => "agency",
+        }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Contract {
+    pub number: String,
+    pub starts: Date,
+    /// Last day, Seoul.
+    pub ends: Date,
+}
+
+/// Absolute limits on distinct persons whose token a partner may ask for. 0: it may ask for none.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Lookup {
+    pub persons_per_day_max: u32,
+    pub persons_per_epoch_max: u32,
+    /// Whose signature a consent receipt needs.
+    pub receipts: ReceiptKind,
+    /// Ed25519, base64url without padding; needed for `partner`.
+    #[serde(default)]
+    pub receipt_public_key: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ReceiptKind {
+    /// An issuer that the partner does not control.
+    Issuer,
+    /// The partner itself.
+    Partner,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Requests {
+    /// Bookings and cancellations a second.
+    pub book_per_s_max: u32,
+    /// Feed pages and other reads a second.
+    pub read_per_s_max: u32,
+}
