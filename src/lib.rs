@@ -7,6 +7,7 @@ pub mod demo;
 pub mod domain;
 pub mod durable;
 pub mod intake;
+pub mod ledger;
 pub mod legacy;
 pub mod mapping;
 pub mod mapping_files;
