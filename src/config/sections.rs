@@ -142,22 +142,22 @@ section! {
     Desk at "desk" {
         /// A slot is no longer bookable this long before its start, in minutes.
         cutoff_min: u32 = 30;
-        /// Fewer free units than this, and more are taken.
-        refill_low: u32 = 2;
-        /// A refill asks for so many units that this many are free.
-        refill_high: u32 = 10;
-        /// At most this share of what the legacy system has left is taken for one slot, in percent.
-        refill_share_percent_max: u32 = 80;
-        /// Take units of every open slot before anyone asks.
-        prewarm: bool = false;
-        /// Refill operations a second, all slots together.
-        refill_ops_per_s_max: u32 = 500;
-        /// Units without a request for this long go back, in seconds.
-        idle_return_s: u64 = 600;
+        /// When fewer free units than this are left after a sale, more are taken.
+        refill_low: u32 = 1;
+        /// A refill asks for so many units that this many are free; for more when demand was higher.
+        refill_high: u32 = 4;
+        /// Largest share of what the legacy system has left that one take may draw, in percent; at least one unit.
+        refill_share_percent_max: u32 = 50;
+        /// Units given to an open slot before anybody asks; 0: none.
+        prewarm_units: u32 = 1;
+        /// Slots that get their first units, a second; keeps the load on the legacy system small and constant.
+        prewarm_per_s_max: u32 = 100;
+        /// Free units go back when nobody asked for the slot for this long, in seconds.
+        idle_return_s: u64 = 1_800;
         /// Evaluated refusals about one person, partner and day; after that the same answer without evaluation.
         person_refusals_per_day_max: u32 = 5;
-        /// Refused keys that are remembered, all partners together.
-        refused_keys_max: usize = 2_000_000;
+        /// Refused keys remembered a partner; over it requests are declined before deciding. 24 h at two a second.
+        refused_keys_max: u32 = 172_800;
     }
 }
 
@@ -170,8 +170,6 @@ section! {
         inner_max: usize = 1_024;
         /// Requests a second and partner that change something.
         requests_per_s_max: u32 = 2_000;
-        /// Longest request body, in bytes.
-        body_bytes_max: usize = 65_536;
     }
 }
 
@@ -180,23 +178,19 @@ section! {
     Publish at "publish" {
         /// Promise stated in `Sync-Freshness`, in milliseconds.
         freshness_slo_ms: u64 = 1_000;
-        /// Deleted items stay visible this long, in days. At least 7.
-        tombstone_days: u32 = 7;
     }
 }
 
 section! {
     /// Writing bookings back into the legacy system.
     Writeback at "writeback" {
-        /// Threads, each with a connection of its own.
-        workers: u32 = 1;
         /// Operations in one legacy transaction. At most 50.
         ops_per_transaction_max: u32 = 50;
         /// First pause after a failed transaction, in milliseconds; doubles up to `backoff_ms_max`.
-        backoff_ms_min: u64 = 50;
+        backoff_ms_min: u64 = 100;
         /// Longest pause after a failed transaction, in milliseconds.
-        backoff_ms_max: u64 = 5_000;
-        /// Pause between heartbeats and looks at the agency's switch, in milliseconds.
+        backoff_ms_max: u64 = 60_000;
+        /// From one heartbeat to the next, in milliseconds.
         heartbeat_ms: u64 = 1_000;
     }
 }
@@ -228,14 +222,14 @@ section! {
 }
 
 section! {
-    /// Jobs at set times: five or six cron fields, with seconds first where there are six; in Asia/Seoul.
+    /// Jobs at set times: six cron fields, seconds first, in UTC (18:10 is 03:10 in Korea).
     Jobs at "jobs" {
         /// Full cut of every group, as a nightly reconciliation.
-        full_cut: String = "0 10 3 * * *".to_owned();
+        full_cut: String = "0 10 18 * * *".to_owned();
         /// Snapshot of the ledger.
-        ledger_snapshot: String = "0 40 3 * * *".to_owned();
-        /// Tombstones and refused keys past their retention are purged.
-        purge: String = "0 20 4 * * *".to_owned();
+        ledger_snapshot: String = "0 40 18 * * *".to_owned();
+        /// Refused keys past their retention leave the readers' memory.
+        purge: String = "0 20 19 * * *".to_owned();
     }
 }
 

@@ -97,7 +97,7 @@ impl Window {
                 count(&seller.cancel(theirs)?, &sales.cancelled_of_bridge, sales);
             }
         } else {
-            let person = person_key(dice.below(people as usize) as u32);
+            let person = person_key(1 + dice.below(people as usize) as u32);
             let outcome = seller.book(&slot, &person)?;
             if let NativeOutcome::Booked { resv_no } = &outcome {
                 self.mine.push(resv_no.clone());

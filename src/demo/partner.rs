@@ -316,7 +316,7 @@ impl Shelf {
 
 /// A slot that the feed calls bookable, whichever of the two forms the partner's mapping has.
 fn bookable(data: &Value) -> bool {
-    data["bookable"].as_bool() == Some(true) || data["bookable"] == "Y"
+    data["status"] == "open" && data["remaining_bucket"].as_str().is_none_or(|left| left != "0")
 }
 
 pub fn now() -> Timestamp {
