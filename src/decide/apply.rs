@@ -60,6 +60,15 @@ impl Book {
                 self.add_op(Op { position, slot: slot.clone(), what: OpWhat::Return { units: *units } }, None);
                 Ok(())
             }
+            What::Assigned { slot, granted } => {
+                let no = self.slot_no_or_new(slot);
+                self.slot_mut(no).units.granted = *granted;
+                if self.slot(no).units.holds() {
+                    Ok(())
+                } else {
+                    Err(misfit("fewer units are assigned than are in use"))
+                }
+            }
             What::OpDone { op, result } => self.apply_done(position, at, *op, result),
             What::OpInDoubt { op } => {
                 let Some(pending) = self.ops.get_mut(op) else { return Err(misfit("the op is not pending")) };
@@ -188,6 +197,9 @@ impl Book {
         let Some(pending) = self.ops.get(&op) else { return Err(misfit("the op is not pending")) };
         let done = pending.op.clone();
         let no = self.slot_no_or_new(&done.slot);
+        if result.moved_units() {
+            self.slot_mut(no).last_op = Some(op);
+        }
         match done.what {
             OpWhat::Take { units } => {
                 self.drop_op(op, None);

@@ -65,6 +65,8 @@ pub(super) struct Slot {
     pub version_since: Position,
     /// Start for which the cutoff has passed.
     pub cut_off: Option<Timestamp>,
+    /// Op that changed the escrow last, as far as we were told; tells facts that are older than our own ops.
+    pub last_op: Option<Position>,
     pub touched: Position,
     /// Requests for the slot since its last take; sizes the next one.
     pub demand: u32,
@@ -80,6 +82,7 @@ impl Slot {
             units: Units::default(),
             version_since: Position::ZERO,
             cut_off: None,
+            last_op: None,
             touched: Position::ZERO,
             demand: 0,
             no_take_before: Timestamp(i64::MIN),

@@ -187,6 +187,7 @@ impl Desk {
         if before.is_some_and(|before| before != version) {
             self.persist(What::Redefined { slot: key, version }, effects);
         }
+        self.follow_assignment(no, effects);
         self.pass_cutoff(no, effects);
         if !self.book.slot(no).is_open() {
             self.give_back(no, effects);
@@ -234,6 +235,7 @@ impl Desk {
             }
             _ => {}
         }
+        self.follow_assignment(no, effects);
         self.await_idle(no);
         if !self.book.slot(no).is_open() {
             self.give_back(no, effects);

@@ -41,6 +41,8 @@ pub enum What {
     TakeAsked { slot: SlotKey, units: u32 },
     /// A return op: `units` go back to the native seller.
     ReturnAsked { slot: SlotKey, units: u32 },
+    /// The agency assigned units (mode `quota`): `granted` is the slot's account from now on.
+    Assigned { slot: SlotKey, granted: u32 },
     /// What became of the op named by position `op`.
     OpDone { op: Position, result: OpResult },
     /// The outcome of the commit that held the op is not known; it runs again.
@@ -89,6 +91,17 @@ pub enum OpResult {
     Rejected {
         reason: Rejection,
     },
+}
+
+impl OpResult {
+    /// Did the op change the escrow?
+    pub fn moved_units(&self) -> bool {
+        match self {
+            OpResult::Taken { units } | OpResult::Returned { units } => *units > 0,
+            OpResult::Converted { .. } | OpResult::TurnedBack => true,
+            OpResult::AlreadyCancelled | OpResult::Rejected { .. } => false,
+        }
+    }
 }
 
 /// Why the legacy system refused a write-back for good.

@@ -35,6 +35,7 @@ struct SlotOutcome {
     units: Units,
     version_since: Position,
     cut_off: Option<Timestamp>,
+    last_op: Option<Position>,
     touched: Position,
 }
 
@@ -45,6 +46,7 @@ impl Desk {
             units: slot.units,
             version_since: slot.version_since,
             cut_off: slot.cut_off,
+            last_op: slot.last_op,
             touched: slot.touched,
         });
         let bookings = self.book.bookings.iter().map(|(id, booking)| (*id, booking.clone()));
@@ -128,6 +130,7 @@ impl Desk {
             slot.units = outcome.units;
             slot.version_since = outcome.version_since;
             slot.cut_off = outcome.cut_off;
+            slot.last_op = outcome.last_op;
             slot.touched = outcome.touched;
         }
         for (id, booking) in snapshot.bookings {

@@ -86,6 +86,21 @@ impl Desk {
         effects.after_durable.push(After::OpsWaiting);
     }
 
+    /// Mode `quota`: the escrow is what the agency assigned. A fact older than our own newest op says nothing.
+    pub(super) fn follow_assignment(&mut self, no: SlotNo, effects: &mut Effects) {
+        let slot = self.book.slot(no);
+        let Some(fact) = slot.fact.as_ref().filter(|_| self.policy.mode == AllotmentMode::Quota) else { return };
+        let granted = fact.escrow_units.saturating_add(slot.units.converted);
+        // Units that were sold meanwhile are honoured: their converts will find whether the escrow still has them.
+        let granted = granted.max(slot.units.active());
+        if fact.last_op.map(|op| op.position) != slot.last_op || granted == slot.units.granted {
+            return;
+        }
+        let slot = slot.key.clone();
+        self.persist(What::Assigned { slot, granted }, effects);
+        self.await_idle(no);
+    }
+
     /// Marks the slot as past its cutoff if it is.
     pub(super) fn pass_cutoff(&mut self, no: SlotNo, effects: &mut Effects) {
         let slot = self.book.slot(no);

@@ -15,7 +15,7 @@ use tokio::sync::oneshot;
 use super::queue::{self, Next};
 use super::turns::Turns;
 use super::{Batch, LedgerError, LedgerStore};
-use crate::decide::{After, Effects, Event, Outcome};
+use crate::decide::{After, Desk, Effects, Event, Outcome};
 use crate::domain::{Position, Timestamp, Touched};
 use crate::durable::{Answer, Consumer, Durable, KnownKey, Render, StoredReply, Submission};
 
@@ -34,6 +34,24 @@ pub trait Decide {
     fn take_known_keys(&mut self) -> Vec<KnownKey>;
     /// When a tick is due.
     fn next_deadline(&self) -> Option<Timestamp>;
+}
+
+impl Decide for Desk {
+    fn step(&mut self, now: Timestamp, event: Event, effects: &mut Effects) {
+        Desk::step(self, now, event, effects);
+    }
+
+    fn take_touched(&mut self) -> Vec<Touched> {
+        Desk::take_touched(self)
+    }
+
+    fn take_known_keys(&mut self) -> Vec<KnownKey> {
+        Desk::take_known_keys(self)
+    }
+
+    fn next_deadline(&self) -> Option<Timestamp> {
+        Desk::next_deadline(self)
+    }
 }
 
 /// What other threads may know about the committer: readiness and measurements.

@@ -18,6 +18,7 @@ mod files;
 mod queue;
 mod reader;
 mod segment;
+pub mod snapshot;
 mod sqlite;
 mod turns;
 mod verify;

@@ -10,8 +10,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, TryLockError};
 use bytes::Bytes;
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::LedgerError;
 use super::segment::{self, StoredBatch, position, sql};
+use super::{Head, LedgerError, walk};
 use crate::decide::{Entry, What};
 use crate::domain::{Position, Timestamp};
 use crate::durable::{EntryLog, ReadFailed, Replies, StoredReply};
@@ -39,6 +39,16 @@ impl LedgerReader {
     /// For commands that look at a ledger without writing it.
     pub fn open(dir: &Path) -> Result<LedgerReader, LedgerError> {
         Ok(LedgerReader::new(dir.to_owned(), Arc::new(RwLock::new(segment::list(dir)?))))
+    }
+
+    /// Builds something from every entry after `after` (the end of a batch; `None`: from the beginning), while the
+    /// chain is checked. Returns what was built and the last batch; an error means that nothing may be used.
+    pub fn replay<T>(
+        &self,
+        after: Option<Head>,
+        build: impl FnOnce(&mut dyn Iterator<Item = Entry>) -> T,
+    ) -> Result<(T, Head), LedgerError> {
+        walk::replay_into(self, after, build)
     }
 
     pub(super) fn dir(&self) -> &Path {

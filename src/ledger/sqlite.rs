@@ -216,11 +216,6 @@ impl Ledger {
         LedgerReader::new(self.dir.clone(), self.segments.clone())
     }
 
-    /// Reads every entry after `after` (a batch's end; `None`: all) and checks the chain on the way.
-    pub fn replay(&self, after: Option<Head>, visit: &mut dyn FnMut(Entry)) -> Result<Head, LedgerError> {
-        walk::replay(&self.reader(), after, visit)
-    }
-
     /// Hash of the batch that ends at `position`; `None` when none does. For snapshots: theirs must be the same.
     pub fn hash_at(&self, position: Position) -> Result<Option<Hash>, LedgerError> {
         let batch = self.reader().batch_before(position)?;

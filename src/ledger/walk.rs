@@ -1,5 +1,7 @@
 //! Reads batches in order and recomputes everything: positions, times, links and hashes. Replay and `verify` share it.
 
+use std::sync::mpsc;
+
 use rusqlite::fallible_streaming_iterator::FallibleStreamingIterator;
 use rusqlite::{Connection, Rows};
 
@@ -237,6 +239,39 @@ pub(super) fn replay(
         before = Some((meta, link));
     }
     Ok(before.map_or(after.unwrap_or(Head { position: Position::ZERO, hash: Hash::default() }), |(_, end)| end.head))
+}
+
+/// Entries that a replay's reading thread may be ahead, in pieces of `PIECE`.
+const PIECES_AHEAD: usize = 8;
+const PIECE: usize = 4_096;
+
+/// Reads and checks on a thread of its own while `build` takes the entries. What `build` made counts only if the
+/// chain was whole to its end.
+pub(super) fn replay_into<T>(
+    reader: &LedgerReader,
+    after: Option<Head>,
+    build: impl FnOnce(&mut dyn Iterator<Item = Entry>) -> T,
+) -> Result<(T, Head), LedgerError> {
+    std::thread::scope(|scope| {
+        let (sender, receiver) = mpsc::sync_channel::<Vec<Entry>>(PIECES_AHEAD);
+        let reading = scope.spawn(move || {
+            let mut piece = Vec::with_capacity(PIECE);
+            let head = replay(reader, after, &mut |entry| {
+                piece.push(entry);
+                if piece.len() == PIECE {
+                    // Nobody takes any more: `build` gave up, and what is read does not matter.
+                    let _ = sender.send(std::mem::replace(&mut piece, Vec::with_capacity(PIECE)));
+                }
+            })?;
+            let _ = sender.send(piece);
+            Ok(head)
+        });
+        let mut entries = receiver.into_iter().flatten();
+        let built = build(&mut entries);
+        drop(entries);
+        let head = reading.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
+        Ok((built, head))
+    })
 }
 
 /// Begins inside a segment, after the batch that ends at `head`.
