@@ -9,6 +9,7 @@
 pub mod generate;
 pub mod native;
 mod people;
+mod places;
 pub mod read;
 pub mod recount;
 mod regions;
