@@ -11,12 +11,15 @@
 //! half a million rows are in. Uniqueness is the desk's, in memory. The price is that a restart reads every entry
 //! after the newest snapshot.
 
+mod backup;
 mod chain;
 mod committer;
 mod error;
+mod export;
 mod files;
 mod queue;
 mod reader;
+mod restore;
 mod segment;
 pub mod snapshot;
 mod sqlite;
@@ -28,10 +31,13 @@ use crate::decide::Entry;
 use crate::domain::{Position, Timestamp};
 use crate::durable::StoredReply;
 
+pub use backup::{Backup, FileRecord, MANIFEST, Manifest, backup};
 pub use chain::Hash;
 pub use committer::{BATCH_MAX, Committer, Decide, Status};
 pub use error::{Damage, LedgerError, Remedy};
+pub use export::export;
 pub use reader::LedgerReader;
+pub use restore::{JUMP, Restored, check_backup, restore};
 pub use segment::Epoch;
 pub use sqlite::{Expected, Head, Ledger, Settings, SyncMode};
 pub use verify::{Report, verify};

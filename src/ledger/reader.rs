@@ -100,7 +100,7 @@ impl LedgerReader {
         }
     }
 
-    fn read_entries(&self, after: Position, max: usize) -> Result<Vec<Entry>, LedgerError> {
+    pub(super) fn read_entries(&self, after: Position, max: usize) -> Result<Vec<Entry>, LedgerError> {
         let mut entries = Vec::new();
         for first in self.segments_from(after.next()) {
             let left = i64::try_from(max - entries.len()).unwrap_or(i64::MAX);

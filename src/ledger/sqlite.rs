@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use super::chain::{BatchHasher, BatchHead, Hash};
 use super::segment::{self, Epoch, Meta, StoredBatch, sql};
-use super::{Batch, LedgerError, LedgerReader, LedgerStore, files, walk};
+use super::{Batch, LedgerError, LedgerReader, LedgerStore, files};
 use crate::decide::{Entry, What};
 use crate::domain::{Incarnation, Position, Secret, Timestamp};
 
@@ -66,8 +66,8 @@ pub enum Expected {
     MustExist,
 }
 
-/// How far the ledger is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+/// How far the ledger is: the end of its last batch.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Head {
     pub position: Position,
     pub hash: Hash,
@@ -147,7 +147,8 @@ impl Ledger {
         Ok(ledger)
     }
 
-    fn open_last(dir: &Path, settings: Settings, segments: Vec<Position>) -> Result<Ledger, LedgerError> {
+    /// Opens the newest segment, whatever HEAD says.
+    pub(super) fn open_last(dir: &Path, settings: Settings, segments: Vec<Position>) -> Result<Ledger, LedgerError> {
         let first = *segments.last().expect("the caller lists at least one segment");
         let name = segment::file_name(first);
         let read = |error| LedgerError::read(&name, error);
@@ -237,8 +238,9 @@ impl Ledger {
         let incarnation = new_incarnation()?;
         let mut epochs = self.meta.epochs.clone();
         epochs.push(Epoch { from: self.head.position.next(), incarnation });
-        self.roll(epochs)?;
+        self.begin_segment(epochs)?;
         self.reserve(jump)?;
+        self.note_head()?;
         Ok(incarnation)
     }
 
@@ -255,8 +257,8 @@ impl Ledger {
         self.append(&batch)
     }
 
-    /// Ends the segment and begins the next.
-    fn roll(&mut self, epochs: Vec<Epoch>) -> Result<(), LedgerError> {
+    /// Ends the segment and begins the next. The caller notes the head when what it does is whole.
+    fn begin_segment(&mut self, epochs: Vec<Epoch>) -> Result<(), LedgerError> {
         let write = |error| LedgerError::write(&self.segment, error);
         segment::checkpoint(&self.connection, "TRUNCATE").map_err(write)?;
         let first = self.head.position.next();
@@ -271,7 +273,7 @@ impl Ledger {
         self.segment_entries = 0;
         self.wal_bytes = 0;
         self.segments.write().unwrap_or_else(PoisonError::into_inner).push(first);
-        self.note_head()
+        Ok(())
     }
 
     fn note_head(&self) -> Result<(), LedgerError> {
@@ -360,7 +362,8 @@ impl LedgerStore for Ledger {
 
     fn tidy(&mut self) -> Result<(), LedgerError> {
         if self.segment_entries >= self.settings.segment_entries_max {
-            return self.roll(self.meta.epochs.clone()).inspect_err(|_| self.failed = true);
+            let begun = self.begin_segment(self.meta.epochs.clone()).and_then(|()| self.note_head());
+            return begun.inspect_err(|_| self.failed = true);
         }
         if self.wal_bytes < self.settings.checkpoint_bytes {
             return Ok(());

@@ -8,7 +8,7 @@ use super::walk::{self, Counts, Link};
 use super::{Damage, Head, LedgerError};
 use crate::domain::{Position, Timestamp};
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Report {
     pub segments: usize,
     pub batches: u64,
@@ -26,33 +26,35 @@ pub struct Report {
 
 /// Reads the whole ledger in `dir`. Damage is a finding, not an error; `Err` means that it could not be looked at.
 pub fn verify(dir: &Path) -> Result<Report, LedgerError> {
-    let segments = segment::list(dir)?;
-    let mut report = Report {
-        segments: 0,
-        batches: 0,
-        entries: 0,
-        replies: 0,
-        first: segments.first().copied().unwrap_or(Position::ZERO),
-        head: Head { position: Position::ZERO, hash: Default::default() },
-        at: Timestamp::default(),
-        epochs: Vec::new(),
-        damage: None,
+    let said = match HeadFile::read(dir) {
+        Err(LedgerError::Damaged(damage)) => return Ok(Report { damage: Some(damage), ..Report::default() }),
+        other => other?,
     };
-    match look(dir, &segments, &mut report) {
+    let mut report = verify_segments(dir, said.as_ref())?;
+    if said.is_none() && report.damage.is_none() && report.batches > 0 {
+        let (segment, what) = (HEAD_FILE.to_owned(), "the file is missing".to_owned());
+        report.damage = Some(Damage { segment, batch: None, position: None, what });
+    }
+    Ok(report)
+}
+
+/// As `verify`, against what a HEAD says that may be elsewhere or nowhere.
+pub(super) fn verify_segments(dir: &Path, said: Option<&HeadFile>) -> Result<Report, LedgerError> {
+    let segments = segment::list(dir)?;
+    let first = segments.first().copied().unwrap_or_default();
+    let mut report = Report { first, ..Report::default() };
+    match look(dir, &segments, said, &mut report) {
         Err(LedgerError::Damaged(damage)) => report.damage = Some(damage),
         other => other?,
     }
     Ok(report)
 }
 
-fn look(dir: &Path, segments: &[Position], report: &mut Report) -> Result<(), LedgerError> {
-    let said = HeadFile::read(dir)?;
-    let named = said.iter().flat_map(|said| &said.segments);
-    let missing = named.min().filter(|_| segments.is_empty()).copied();
-    if let Some(missing) = missing.or_else(|| said.as_ref().and_then(|said| absent(said, segments))) {
+fn look(dir: &Path, segments: &[Position], said: Option<&HeadFile>, report: &mut Report) -> Result<(), LedgerError> {
+    if let Some(missing) = said.and_then(|said| absent(said, segments)) {
         return Err(segment::damage(&segment::file_name(missing), None, "the segment is missing"));
     }
-    let mut reached = said.as_ref().is_none_or(|said| said.reached.position == Position::ZERO);
+    let mut reached = said.is_none_or(|said| said.reached.position == Position::ZERO);
     let mut before: Option<(Meta, Link)> = None;
     for first in segments {
         let name = segment::file_name(*first);
@@ -60,7 +62,7 @@ fn look(dir: &Path, segments: &[Position], report: &mut Report) -> Result<(), Le
         let meta = segment::read_meta(&connection, &name)?;
         let mut link = walk::enter(&meta, &name, before.as_ref())?;
         let counts = walk::segment(&connection, &name, &mut link, &mut |_| ())?;
-        if let Some(said) = &said {
+        if let Some(said) = said {
             reached = reached || holds(&connection, &said.reached).map_err(|error| LedgerError::read(&name, error))?;
         }
         add(report, &meta, &link, counts);
@@ -71,7 +73,6 @@ fn look(dir: &Path, segments: &[Position], report: &mut Report) -> Result<(), Le
             let what = format!("the batch that ended at {} is missing or another", said.reached.position);
             Err(segment::damage(HEAD_FILE, None, what))
         }
-        None if report.batches > 0 => Err(segment::damage(HEAD_FILE, None, "the file is missing")),
         _ => Ok(()),
     }
 }

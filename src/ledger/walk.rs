@@ -238,7 +238,7 @@ pub(super) fn replay(
         segment(&connection, &name, &mut link, visit)?;
         before = Some((meta, link));
     }
-    Ok(before.map_or(after.unwrap_or(Head { position: Position::ZERO, hash: Hash::default() }), |(_, end)| end.head))
+    Ok(before.map_or(after.unwrap_or_default(), |(_, end)| end.head))
 }
 
 /// Entries that a replay's reading thread may be ahead, in pieces of `PIECE`.
