@@ -6,6 +6,7 @@ pub mod decide;
 pub mod demo;
 pub mod domain;
 pub mod durable;
+pub mod feed;
 pub mod intake;
 pub mod ledger;
 pub mod legacy;

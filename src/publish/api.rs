@@ -1,6 +1,7 @@
 //! What `serve` may ask of the published feeds.
 
 use bytes::Bytes;
+use tokio::sync::watch;
 
 use crate::domain::{PartnerId, Position, Timestamp};
 
@@ -10,7 +11,15 @@ pub trait FeedSource: Send + Sync {
     fn page(&self, partner: &PartnerId, feed: &str, query: PageQuery) -> Result<Page, FeedError>;
     /// Newest snapshot: NDJSON of all live items, one `{"id","state","kind","modified","data"}` a line.
     fn snapshot(&self, partner: &PartnerId, feed: &str) -> Result<Snapshot, FeedError>;
+    /// The snapshot of exactly this cursor, while it is kept.
+    fn snapshot_at(&self, partner: &PartnerId, feed: &str, cursor: Position) -> Result<Option<Snapshot>, FeedError> {
+        Ok(Some(self.snapshot(partner, feed)?).filter(|snapshot| snapshot.cursor == cursor))
+    }
     fn freshness(&self, partner: &PartnerId, feed: &str, now: Timestamp) -> Option<Freshness>;
+    /// Wakes whoever waits for the feed's watermark to move.
+    fn moved(&self, _partner: &PartnerId, _feed: &str) -> Option<watch::Receiver<Position>> {
+        None
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,8 +39,8 @@ pub struct FeedInfo {
 pub struct PageQuery {
     /// `None`: from the beginning.
     pub after: Option<u64>,
-    /// 500, 1000 or 5000.
-    pub limit: u32,
+    /// 500, 1000 or 5000, if the request names one: a last page repeats its own URL byte for byte.
+    pub limit: Option<u32>,
     pub walk: Option<u64>,
 }
 
@@ -43,6 +52,7 @@ pub struct Page {
     pub etag: String,
     /// `Sync-Cursor`: last item's number, or the feed's watermark on a last page.
     pub cursor: Position,
+    /// Without items: its `next` is its own address.
     pub is_last: bool,
 }
 

@@ -1,3 +1,40 @@
 //! Renders feeds after durability and keeps them: feed store, ticks, tombstones, pages.
+//!
+//! Owns the published state of every feed and its durable watermark. Does not decide, does not read the legacy system
+//! and does not know HTTP. The committer hands over what each durable batch touched (`Dirty`); one thread
+//! (`Publisher`) renders what is dirty in (w0, w1] on each feed's own tick; readers (`Feeds`) read memory.
+//!
+//! Invariants:
+//! - A feed's watermark is the end of a durable batch. Every change up to it is in the feed, none beyond it is.
+//! - An item's number is the position of the last entry that touched it, or one that a `Reserve` entry set aside.
+//!   Numbers published by a tick lie in (w0, w1]; of one feed no two items share a number.
+//! - Items and watermark are saved in one transaction; only then do readers see them, only then are they woken.
+//! - Nothing is published before capture has sent again the rows that it held with position NULL. Such a row was
+//!   overwritten in the mirror before the crash, so the replayed desk lacks its last durable content: a tick would
+//!   count the row as gone, and its watermark would claim a change that the feed does not show.
+//! - A feed whose mapping changed shows nothing until it is compared whole.
+//!
+//! What is dirty is kept once a subject, not as a queue of batches: a committer that waited for room in a queue while
+//! the publisher waits for the committer's answer to a `Reserve` would never move again. The bound is the number of
+//! subjects, which the view holds anyway; the cost is one map insertion a change on the committer's thread.
+//!
+//! The store runs with `synchronous=NORMAL`: a power cut may take back the last ticks but never tears one. They are
+//! published again from the ledger under the same or higher numbers, so a reader's cursor stays good.
 
 pub mod api;
+mod attach;
+mod feeds;
+mod inbox;
+mod index;
+mod plan;
+mod planner;
+mod publisher;
+mod run;
+mod store;
+mod tick;
+
+pub use feeds::{Feeds, Stats};
+pub use inbox::{Control, Dirty};
+pub use plan::{FeedPlan, NotRendered, RenderItem, Sharing};
+pub use publisher::{Opened, PublishError, Publisher, ReserveNumbers, Settings, Stopped, open};
+pub use run::{Running, run};

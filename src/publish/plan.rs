@@ -1,0 +1,114 @@
+//! What is to be published: one plan a partner and feed.
+
+use std::sync::Arc;
+
+use crate::domain::{ObjectName, PartnerId, Position, Timestamp, Touched};
+use crate::privacy::{Record, Subject};
+
+/// Turns a subject into what a partner sees. The projector of a mapping; tests have simpler ones.
+pub trait RenderItem: Send + Sync {
+    /// `None`: filtered out or past its cutoff.
+    fn record(&self, subject: Subject<'_>, now: Timestamp) -> Result<Option<Record>, NotRendered>;
+    /// When the subject leaves the feed by time alone.
+    fn leaves_at(&self, subject: Subject<'_>) -> Option<Timestamp>;
+}
+
+/// A row that the mapping cannot turn into a record. It is not published; it is counted, and named nowhere.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NotRendered {
+    pub code: &'static str,
+}
+
+/// Who shares the pages of a feed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sharing {
+    /// Every partner whose mapping has the same content digest.
+    ByContent,
+    /// Nobody: the content depends on the partner.
+    OfPartner,
+}
+
+/// One feed of one partner.
+#[derive(Clone)]
+pub struct FeedPlan {
+    pub partner: PartnerId,
+    /// Last segment of its path: `sites`, `slots`, `eligibility`, `bookings`.
+    pub name: String,
+    /// What its items are made of: `slot`, `booking`, `site`, `cohort_rule`.
+    pub object: ObjectName,
+    pub sharing: Sharing,
+    /// `kind` of its items.
+    pub item_kind: String,
+    pub mapping_id: String,
+    pub mapping_version: u32,
+    /// Hex SHA-256 of everything that shapes the content.
+    pub content_digest: String,
+    pub tick_ms: u32,
+    /// How long tombstones are kept; at least `RETENTION_DAYS_MIN`.
+    pub retention_days: u32,
+    pub render: Arc<dyn RenderItem>,
+}
+
+/// RPDE keeps deleted items for at least 7 days.
+pub(super) const RETENTION_DAYS_MIN: u32 = 7;
+
+/// Which subjects a feed is made of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Source {
+    Slots,
+    BookingsOf(PartnerId),
+    Items(ObjectName),
+}
+
+impl FeedPlan {
+    pub(super) fn source(&self) -> Source {
+        match self.object.as_str() {
+            "slot" => Source::Slots,
+            "booking" => Source::BookingsOf(self.partner.clone()),
+            _ => Source::Items(self.object.clone()),
+        }
+    }
+
+    /// Whose feed it is in the store: nobody's where pages are shared. Bookings are never shared.
+    pub(super) fn owner(&self) -> &str {
+        match (self.source(), self.sharing) {
+            (Source::BookingsOf(_), _) | (_, Sharing::OfPartner) => self.partner.as_str(),
+            (_, Sharing::ByContent) => "",
+        }
+    }
+}
+
+impl Source {
+    /// Key of the subject in the feed's store, if it is one of this feed's.
+    pub(super) fn key(&self, touched: &Touched) -> Option<Arc<str>> {
+        match (self, touched) {
+            (Source::Slots, Touched::Slot(slot)) => Some(Arc::from(slot.key.as_str())),
+            (Source::Slots, Touched::SlotGone(key, _)) => Some(Arc::from(key.as_str())),
+            (Source::BookingsOf(partner), Touched::Booking(booking)) if booking.partner == *partner => {
+                Some(Arc::from(booking.id.to_string()))
+            }
+            (Source::Items(wanted), Touched::Item { object, key, .. }) if object == wanted => Some(key.clone()),
+            _ => None,
+        }
+    }
+}
+
+/// The subject, unless it is gone.
+pub(super) fn subject(touched: &Touched) -> Option<Subject<'_>> {
+    match touched {
+        Touched::Slot(slot) => Some(Subject::Slot(slot)),
+        Touched::Booking(booking) => Some(Subject::Booking(booking)),
+        Touched::Item { key, row: Some(row), .. } => Some(Subject::Item { key, row }),
+        Touched::SlotGone(..) | Touched::Item { row: None, .. } => None,
+    }
+}
+
+/// A new state of one item. Without a number until one is reserved.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Change {
+    pub number: Option<Position>,
+    pub key: Arc<str>,
+    pub id: Arc<str>,
+    pub data: Option<Box<[u8]>>,
+    pub leaves_at: Option<Timestamp>,
+}

@@ -1,0 +1,161 @@
+//! From dirty subjects to changes of items.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
+
+use super::feeds::{Feed, Stats};
+use super::index::Index;
+use super::plan::{Change, subject};
+use super::publisher::count;
+use super::store::Due;
+use crate::domain::{Position, Timestamp, Touched};
+use crate::feed::data_of;
+use crate::privacy::Record;
+
+/// Begins the key of a tombstone whose subject lives on under another public id. No subject's key holds it.
+const OLD_ID: &str = "=";
+
+/// What a tick is going to do.
+#[derive(Default)]
+pub(super) struct Planned {
+    pub changes: BTreeMap<Arc<str>, Change>,
+    /// New times of leaving of items that stay as they are.
+    pub leaves: HashMap<Arc<str>, Option<Timestamp>>,
+    /// Dirty subjects that the plan has used up, to be put back if it cannot be saved.
+    pub used: HashMap<Arc<str>, Touched>,
+}
+
+impl Planned {
+    fn delete(&mut self, key: &Arc<str>, id: &Arc<str>) {
+        let gone = Change { number: None, key: key.clone(), id: id.clone(), data: None, leaves_at: None };
+        self.changes.insert(key.clone(), gone);
+    }
+
+    /// Of two changes with one number the later key's gets another. Entries touch one subject of a feed each, so this
+    /// happens only if that promise is broken elsewhere; readers would lose one of the two.
+    pub(super) fn unshare_numbers(&mut self) {
+        let mut taken = BTreeSet::new();
+        for change in self.changes.values_mut() {
+            if change.number.is_some_and(|number| !taken.insert(number)) {
+                change.number = None;
+            }
+        }
+    }
+
+    /// The changes by number; every one has its own by now.
+    pub(super) fn numbered(&mut self) -> Vec<(Position, Change)> {
+        let changes = std::mem::take(&mut self.changes).into_values();
+        let mut numbered: Vec<_> = changes.filter_map(|change| Some((change.number?, change))).collect();
+        numbered.sort_by_key(|(number, _)| *number);
+        numbered
+    }
+}
+
+/// Plans for one feed as of one instant.
+pub(super) struct Planner<'a> {
+    pub feed: &'a Feed,
+    pub index: &'a Index,
+    pub due: Due,
+    pub now: Timestamp,
+    pub stats: &'a Stats,
+    pub planned: &'a mut Planned,
+}
+
+impl Planner<'_> {
+    /// What the feed owes at start. Subjects that are `dirty` too are left to `dirty`, which is newer.
+    pub(super) fn everything(&mut self, everything: &[Touched], dirty: &HashMap<Arc<str>, Touched>) {
+        let watermark = self.index.marks.watermark;
+        let mut seen: HashSet<Arc<str>> = HashSet::new();
+        for touched in everything {
+            let Some(key) = self.feed.source.key(touched) else { continue };
+            seen.insert(key.clone());
+            if dirty.contains_key(&key) {
+                continue;
+            }
+            let own = Some(touched.position()).filter(|position| *position > watermark);
+            match (self.due, own) {
+                (Due::First | Due::Resume, None) => {
+                    if self.index.of_key(&key).is_some_and(|shown| shown.item.data.is_some()) {
+                        let leaves_at = subject(touched).and_then(|subject| self.feed.render.leaves_at(subject));
+                        self.planned.leaves.insert(key, leaves_at);
+                    }
+                }
+                (Due::First | Due::Resume | Due::Compare, own) => self.one(key, touched, own),
+                (Due::Republish, _) => self.one(key, touched, None),
+            }
+        }
+        for shown in self.index.all() {
+            let is_known = seen.contains(&shown.key) || dirty.contains_key(&shown.key);
+            if !is_known && (shown.item.data.is_some() || self.due == Due::Republish) {
+                self.planned.delete(&shown.key, &shown.item.id);
+            }
+        }
+    }
+
+    /// Subjects that durable batches touched: each under its own position.
+    pub(super) fn dirty(&mut self, dirty: HashMap<Arc<str>, Touched>) {
+        for (key, touched) in dirty {
+            self.planned.changes.remove(&key);
+            self.planned.leaves.remove(&key);
+            self.one(key.clone(), &touched, Some(touched.position()));
+            self.planned.used.insert(key, touched);
+        }
+    }
+
+    /// Items whose time to leave has come and that nothing else has touched.
+    pub(super) fn leaving(&mut self) {
+        let now = self.now;
+        let mut keys = self.index.leaving_by(now);
+        keys.retain(|key| !self.planned.leaves.contains_key(key));
+        keys.extend(
+            self.planned.leaves.iter().filter(|(_, at)| at.is_some_and(|at| at <= now)).map(|(key, _)| key.clone()),
+        );
+        for key in keys {
+            if let Some(shown) = self.index.of_key(&key)
+                && !self.planned.changes.contains_key(&key)
+            {
+                self.planned.delete(&key, &shown.item.id);
+            }
+        }
+    }
+
+    /// Plans one subject: nothing if what is shown is the same already, unless everything is to be shown anew.
+    fn one(&mut self, key: Arc<str>, touched: &Touched, number: Option<Position>) {
+        let (record, leaves_at) = self.rendered(touched);
+        let shown = self.index.of_key(&key);
+        let anew = self.due == Due::Republish;
+        let (id, data) = match (record, shown) {
+            (None, None) => return,
+            (None, Some(shown)) if shown.item.data.is_none() && !anew => return,
+            (None, Some(shown)) => (shown.item.id.clone(), None),
+            (Some(record), shown) => {
+                let data = Some(data_of(&record));
+                if let Some(shown) = shown {
+                    let same_id = shown.item.id == record.id;
+                    if same_id && shown.item.data == data && !anew {
+                        count(&self.stats.unchanged, 1);
+                        self.planned.leaves.insert(key, leaves_at);
+                        return;
+                    }
+                    if !same_id {
+                        self.planned.delete(&Arc::from(format!("{OLD_ID}{}", shown.item.id)), &shown.item.id);
+                    }
+                }
+                (record.id, data)
+            }
+        };
+        self.planned.changes.insert(key.clone(), Change { number, key, id, data, leaves_at });
+    }
+
+    fn rendered(&self, touched: &Touched) -> (Option<Record>, Option<Timestamp>) {
+        let Some(subject) = subject(touched) else { return (None, None) };
+        match self.feed.render.record(subject, self.now) {
+            Ok(Some(record)) => (Some(record), self.feed.render.leaves_at(subject)),
+            Ok(None) => (None, None),
+            Err(_) => {
+                count(&self.stats.not_rendered, 1);
+                (None, None)
+            }
+        }
+    }
+}

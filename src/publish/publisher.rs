@@ -1,0 +1,157 @@
+//! The publisher's state, how it is opened, and its port for positions.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::attach::attach;
+use super::feeds::{Feed, Feeds, Stats};
+use super::inbox::{Control, Dirty, Inbox};
+use super::plan::FeedPlan;
+use super::store::{Due, Store, StoreError};
+use crate::decide::Event;
+use crate::domain::{Incarnation, Position, Timestamp, Touched};
+use crate::durable::Answer;
+use crate::intake::Intake;
+use crate::view::View;
+
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Base of every `next`, without a path.
+    pub public_url: String,
+    /// `license` of every page, a URL.
+    pub license: String,
+    /// Freshness that partners are promised. 1 s: five ticks of 200 ms.
+    pub slo_ms: u64,
+}
+
+impl Default for Settings {
+    fn default() -> Settings {
+        Settings {
+            public_url: "http://127.0.0.1:8080".to_owned(),
+            license: "https://creativecommons.org/licenses/by/4.0/".to_owned(),
+            slo_ms: 1_000,
+        }
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum PublishError {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// Another ledger, or one that lost its end. Publishing would reuse numbers that partners have seen.
+    #[error(
+        "the feed store was published up to {feeds}, the ledger ends at {ledger}: restore the ledger, or remove the feed store"
+    )]
+    AheadOfLedger { feeds: Position, ledger: Position },
+    #[error(transparent)]
+    Stopped(#[from] Stopped),
+}
+
+impl PublishError {
+    pub fn code(&self) -> &'static str {
+        match self {
+            PublishError::Store(_) => "feed_store_failed",
+            PublishError::AheadOfLedger { .. } => "feed_store_ahead_of_ledger",
+            PublishError::Stopped(_) => "stopped",
+        }
+    }
+}
+
+/// The desk or the publisher is stopping.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the bridge is stopping")]
+pub struct Stopped;
+
+/// Sets positions aside. Called on the publisher's thread; waits until they are durable.
+pub trait ReserveNumbers: Send {
+    /// The first of `count` consecutive positions, at most `MAX_RESERVE`.
+    fn reserve(&mut self, count: u32) -> Result<Position, Stopped>;
+}
+
+impl ReserveNumbers for Intake {
+    fn reserve(&mut self, count: u32) -> Result<Position, Stopped> {
+        match self.submit_blocking(Event::Reserve { ticket: 0, count }) {
+            Ok(Answer::Reserved { first, .. }) => Ok(first),
+            Ok(_) | Err(_) => Err(Stopped),
+        }
+    }
+}
+
+/// A feed and what the next tick owes it.
+pub(super) struct Work {
+    pub feed: Arc<Feed>,
+    pub due: Due,
+    pub dirty: HashMap<Arc<str>, Touched>,
+    pub tick_at: Timestamp,
+    /// Was compared with the view since the start.
+    pub begun: bool,
+}
+
+/// Publishes every feed. One owner, one thread.
+pub struct Publisher {
+    pub(super) store: Store,
+    pub(super) work: Vec<Work>,
+    pub(super) inbox: Arc<Inbox>,
+    pub(super) view: Arc<View>,
+    pub(super) stats: Arc<Stats>,
+    /// End of the last batch that was taken from the inbox.
+    pub(super) durable: Position,
+}
+
+impl Publisher {
+    pub(super) fn count_failure(&self) {
+        count(&self.stats.store_failures, 1);
+    }
+}
+
+/// The parts of an opened publisher.
+pub struct Opened {
+    pub publisher: Publisher,
+    /// To be given to the committer before it runs.
+    pub consumer: Dirty,
+    pub control: Control,
+    pub feeds: Arc<Feeds>,
+}
+
+/// Opens the store at `path` and binds it to the plans. `durable`: end of the replayed ledger, which the view shows.
+/// What was published is readable at once; nothing new is published before `Control::ready`.
+pub fn open(
+    path: &Path,
+    settings: Settings,
+    plans: Vec<FeedPlan>,
+    incarnation: Incarnation,
+    durable: Position,
+    view: Arc<View>,
+) -> Result<Opened, PublishError> {
+    let mut store = Store::open(path)?;
+    let ids = attach(&mut store, &plans, incarnation)?;
+    let mut shared: HashMap<i64, Arc<Feed>> = HashMap::new();
+    let mut work = Vec::new();
+    let mut bound = Vec::new();
+    for (plan, id) in plans.into_iter().zip(ids) {
+        if let Some(feed) = shared.get(&id) {
+            bound.push((plan, feed.clone()));
+            continue;
+        }
+        let row = store.row(id)?;
+        if row.marks.watermark > durable {
+            return Err(PublishError::AheadOfLedger { feeds: row.marks.watermark, ledger: durable });
+        }
+        let feed = Arc::new(Feed::new(&row, &plan, store.load(&row)?));
+        shared.insert(id, feed.clone());
+        let tick_at = Timestamp(i64::MIN);
+        work.push(Work { feed: feed.clone(), due: row.due, dirty: HashMap::new(), tick_at, begun: false });
+        bound.push((plan, feed));
+    }
+    let inbox = Arc::new(Inbox::new(durable));
+    let feeds = Arc::new(Feeds::new(bound, view.clone(), settings));
+    let stats = feeds.stats.clone();
+    let publisher = Publisher { store, work, inbox: inbox.clone(), view, stats, durable };
+    Ok(Opened { publisher, consumer: Dirty(inbox.clone()), control: Control(inbox), feeds })
+}
+
+pub(super) fn count(counter: &AtomicU64, by: usize) {
+    counter.fetch_add(by as u64, Ordering::Relaxed);
+}
