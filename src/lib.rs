@@ -1,6 +1,8 @@
 //! slotbridge
 pub mod admin;
+pub mod answer;
 pub mod cli;
+pub mod clock;
 pub mod config;
 pub mod decide;
 pub mod demo;
@@ -14,5 +16,6 @@ pub mod mapping;
 pub mod mapping_files;
 pub mod privacy;
 pub mod publish;
+pub mod serve;
 pub mod telemetry;
 pub mod view;

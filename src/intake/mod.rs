@@ -3,12 +3,28 @@
 //! Invariants: requests of partners take at most `requests_max` places, so facts, outcomes of write-backs and ticks
 //! always find room; nothing is decided here; an answer arrives only after its batch is durable.
 
+mod body;
+mod key;
+mod request;
+mod token;
+
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
+pub use crate::decide::Ask;
 use crate::decide::Event;
+use crate::domain::PartnerId;
 use crate::durable::{Answer, Submission};
+
+pub use body::{Fault, FaultKind, parse};
+pub use key::{Macs, RequestKey};
+pub use request::{
+    AlternativesWanted, BODY_MAX, BookBody, Booking, IDS_MAX, SearchBody, SearchFor, TokenBody, TokenCall, cancel,
+    person, token,
+};
+pub use token::{OpenToken, Opened};
 
 /// Bounds of the queue. 4,096 requests at 20 k decisions/s wait 0.2 s, below any client's patience.
 #[derive(Debug, Clone, Copy)]
@@ -29,9 +45,12 @@ pub enum Declined {
     /// Too many requests wait already: 503, nothing decided.
     #[error("the intake queue is full")]
     Overloaded,
-    /// The desk has stopped: 503, nothing decided.
+    /// The desk has stopped: 503; whether the request was decided is known once it is back.
     #[error("the desk has stopped")]
     Stopped,
+    /// No durable answer in time; the request may still be decided.
+    #[error("no durable answer in time")]
+    Late,
 }
 
 #[derive(Debug, Clone)]
@@ -55,6 +74,20 @@ impl Intake {
             mpsc::error::TrySendError::Closed(_) => Declined::Stopped,
         })?;
         reply.await.map_err(|_| Declined::Stopped)
+    }
+
+    /// As `request`, with a bound on the wait. Whoever stops waiting leaves the request its place in the queue, so
+    /// callers that give up cannot crowd out facts and outcomes.
+    pub async fn ask(&self, partner: PartnerId, ask: Ask, wait_max: Duration) -> Result<Answer, Declined> {
+        let intake = self.clone();
+        // The committer names the ticket.
+        let event = Event::Request { ticket: 0, partner, ask };
+        let waiting = tokio::spawn(async move { intake.request(event).await });
+        match tokio::time::timeout(wait_max, waiting).await {
+            Ok(Ok(answer)) => answer,
+            Ok(Err(_)) => Err(Declined::Stopped),
+            Err(_) => Err(Declined::Late),
+        }
     }
 
     /// From the bridge's own threads (capture, write-back, ticks): waits for room and for the answer.

@@ -1,0 +1,155 @@
+//! What the desk decided, as a partner reads it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use crate::decide::{Alternative, Outcome, Refused};
+use crate::domain::{BookingView, PartnerId, Position, SlotKey, SlotView, Timestamp};
+use crate::durable::{Render, Rendered};
+use crate::privacy::Record;
+
+use super::{Code, Object, Place, Problem};
+
+/// A partner's compiled mapping, as far as answers need it.
+pub trait Project: Send + Sync {
+    /// The slot key behind a public slot id; `None` for a text that no slot of this partner can have.
+    fn slot_key(&self, public_id: &str) -> Option<SlotKey>;
+    /// The published record; `None` when the slot is not published to the partner at `now`.
+    fn slot(&self, slot: &SlotView, now: Timestamp) -> Option<Record>;
+    fn booking(&self, booking: &BookingView) -> Option<Record>;
+}
+
+/// Stands where the desk has judged time already: no slot is past its cutoff then.
+const JUDGED: Timestamp = Timestamp(0);
+/// Bound of `alternatives`, whatever was asked.
+const ALTERNATIVES_MAX: usize = 10;
+
+/// A slot as it stands in an answer.
+pub struct SlotRecord;
+
+impl SlotRecord {
+    /// `slot_id`, the mapping's fields, `cursor`.
+    pub fn members(record: &Record, position: Position, distance_m: Option<u32>) -> Object {
+        let mut object = Object::default();
+        object.put("slot_id", &*record.id);
+        if let Some(metres) = distance_m {
+            object.put("distance_m", u64::from(metres));
+        }
+        object.put("cursor", position.0);
+        for (name, value) in &record.fields {
+            object.put(name.clone(), value.clone());
+        }
+        object
+    }
+}
+
+/// A booking as it stands in an answer.
+pub struct BookingRecord;
+
+impl BookingRecord {
+    /// `id`, the mapping's fields, `committed_cursor`.
+    pub fn members(record: &Record, committed: Position) -> Object {
+        let mut object = Object::default();
+        object.put("id", &*record.id);
+        for (name, value) in &record.fields {
+            if &**name != "committed_cursor" {
+                object.put(name.clone(), value.clone());
+            }
+        }
+        object.put("committed_cursor", committed.0);
+        object
+    }
+}
+
+/// Renders outcomes through the mapping of each partner. A new set of mappings is a new value.
+#[derive(Clone)]
+pub struct Answers {
+    pub place: Place,
+    pub partners: BTreeMap<PartnerId, Arc<dyn Project>>,
+}
+
+impl Answers {
+    pub fn project(&self, partner: &PartnerId) -> Option<&Arc<dyn Project>> {
+        self.partners.get(partner)
+    }
+
+    /// A booking of the partner; a partner without a mapping of bookings reads its id and cursor only.
+    pub fn booking(&self, partner: &PartnerId, booking: &BookingView, committed: Position) -> Object {
+        let record = self.project(partner).and_then(|project| project.booking(booking));
+        let bare = || Record { id: Arc::from(booking.id.to_string()), fields: Vec::new() };
+        BookingRecord::members(&record.unwrap_or_else(bare), committed)
+    }
+
+    /// A slot as the partner may see it now; `None` reads as unknown.
+    pub fn slot(&self, partner: &PartnerId, slot: &SlotView, now: Timestamp) -> Option<Object> {
+        let record = self.project(partner)?.slot(slot, now)?;
+        Some(SlotRecord::members(&record, slot.position, None))
+    }
+
+    /// Is the slot one that the partner's mapping lets through, whatever the time?
+    pub fn publishes(&self, partner: &PartnerId, slot: &SlotView) -> bool {
+        self.slot(partner, slot, JUDGED).is_some()
+    }
+
+    fn alternative(&self, partner: &PartnerId, alternative: &Alternative) -> Option<Object> {
+        let record = self.project(partner)?.slot(&alternative.slot, JUDGED)?;
+        Some(SlotRecord::members(&record, alternative.slot.position, alternative.distance_m))
+    }
+
+    fn refused(&self, partner: &PartnerId, refused: &Refused) -> Problem {
+        let code = Code::from(refused.code);
+        // One constant body: nothing about the slot, the time or the person may be read from it.
+        if code == Code::NotBookable {
+            return Problem::new(code);
+        }
+        let slot = refused.slot.as_ref().and_then(|slot| self.slot(partner, slot, JUDGED));
+        // A slot that is not published to the caller is unknown, whatever became of the request.
+        if refused.slot.is_some() && slot.is_none() {
+            return Problem::new(Code::UnknownSlot);
+        }
+        let mut problem = Problem::new(code);
+        problem.retry_after_ms = refused.retry_after_ms;
+        if let Some(slot) = slot {
+            problem = problem.with("slot", slot);
+        }
+        if let Some(opens_at) = refused.opens_at {
+            problem = problem.with("opens_at", opens_at.rfc3339());
+        }
+        if let Some(id) = refused.own_booking {
+            problem = problem.with("booking_id", id.to_string());
+        }
+        if let Some(ms) = refused.seen_age_ms {
+            problem = problem.with("seen_age_ms", ms);
+        }
+        let seen = refused.alternatives.iter().filter_map(|a| self.alternative(partner, a));
+        let alternatives: Vec<Object> = seen.take(ALTERNATIVES_MAX).collect();
+        if !alternatives.is_empty() {
+            problem = problem.with("alternatives", alternatives);
+        }
+        problem
+    }
+}
+
+impl Render for Answers {
+    fn render(&self, partner: &PartnerId, outcome: &Outcome) -> Rendered {
+        match outcome {
+            Outcome::Booked { booking, slot } => {
+                let committed = booking.position.max(slot.position);
+                Rendered { status: 201, body: self.booking(partner, booking, committed).bytes() }
+            }
+            Outcome::Cancelled { booking } => {
+                Rendered { status: 200, body: self.booking(partner, booking, booking.position).bytes() }
+            }
+            // What a token call answers is made after durability and stored nowhere.
+            Outcome::TokenGiven => Rendered { status: 200, body: Bytes::from_static(b"{}") },
+            // Whoever waits reads the stored reply; these bytes reach nobody.
+            Outcome::Replay { .. } => Rendered { status: 200, body: Bytes::from_static(b"{}") },
+            Outcome::Refused(refused) => {
+                let problem = self.refused(partner, refused);
+                Rendered { status: problem.status(), body: problem.body(&self.place) }
+            }
+        }
+    }
+}
