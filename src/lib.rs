@@ -1,6 +1,7 @@
 //! slotbridge
 pub mod admin;
 pub mod answer;
+pub mod capture;
 pub mod cli;
 pub mod clock;
 pub mod config;
@@ -8,6 +9,7 @@ pub mod decide;
 pub mod demo;
 pub mod domain;
 pub mod durable;
+pub mod evidence;
 pub mod feed;
 pub mod intake;
 pub mod ledger;
@@ -16,6 +18,9 @@ pub mod mapping;
 pub mod mapping_files;
 pub mod privacy;
 pub mod publish;
+pub mod register;
+pub mod schedule;
 pub mod serve;
 pub mod telemetry;
 pub mod view;
+pub mod writeback;

@@ -93,7 +93,9 @@ impl Window {
             count(&seller.cancel(&mine)?, &sales.cancelled, sales);
         } else if dice.one_in(60) {
             let after = format!("R{:011}", dice.below(1_000_000));
-            if let Some(theirs) = seller.active(MadeBy::Bridge, &after, 1)?.first().or(seller.active(MadeBy::Bridge, "", 1)?.first()) {
+            if let Some(theirs) =
+                seller.active(MadeBy::Bridge, &after, 1)?.first().or(seller.active(MadeBy::Bridge, "", 1)?.first())
+            {
                 count(&seller.cancel(theirs)?, &sales.cancelled_of_bridge, sales);
             }
         } else {

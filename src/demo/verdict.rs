@@ -340,7 +340,11 @@ impl Verdict {
         };
         text.push_str(&listed("ended", self.ended.iter().map(|(name, count)| (*name, *count)).collect()));
         text.push_str(&listed("refused", self.refused.iter().map(|(name, count)| (name.as_str(), *count)).collect()));
-        text.push_str(if self.is_right() { "RIGHT: nothing oversold, nobody booked twice, nothing lost\n" } else { "WRONG\n" });
+        text.push_str(if self.is_right() {
+            "RIGHT: nothing oversold, nobody booked twice, nothing lost\n"
+        } else {
+            "WRONG\n"
+        });
         text
     }
 }

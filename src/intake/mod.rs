@@ -4,6 +4,7 @@
 //! always find room; nothing is decided here; an answer arrives only after its batch is durable.
 
 mod body;
+mod inner;
 mod key;
 mod request;
 mod token;
@@ -19,6 +20,7 @@ use crate::domain::PartnerId;
 use crate::durable::{Answer, Submission};
 
 pub use body::{Fault, FaultKind, parse};
+pub use inner::FACTS_MAX;
 pub use key::{Macs, RequestKey};
 pub use request::{
     AlternativesWanted, BODY_MAX, BookBody, Booking, IDS_MAX, SearchBody, SearchFor, TokenBody, TokenCall, cancel,

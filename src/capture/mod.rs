@@ -1,0 +1,329 @@
+//! Reads the legacy system into the mirror and tells the desk what changed.
+//!
+//! Owns the mirror. Never decides about units or bookings, and never holds a CI, a resident number, a birth date or
+//! a name beyond the row it stands in: a CI goes into the table in memory and nowhere else.
+//!
+//! Invariants: a poll that did not end well changes nothing; a change is committed to the mirror before the desk
+//! hears of it and counts as taken only when it is durable in the ledger, so a crash repeats and never loses; a cut
+//! that would end too many rows is not believed until somebody confirms it; bookings cost no statement here.
+//!
+//! A poll goes stage → mirror (position empty) → desk → position. The alternative, diffing in memory, needs 200 MB
+//! for 4 M slots and a rebuild at each start; this one costs a lookup in SQLite a row (2 µs).
+
+mod convert;
+mod facts;
+mod lane;
+mod lanes;
+mod mirror;
+mod persons;
+mod remap;
+mod stage;
+mod stats;
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use tokio::sync::watch;
+
+use crate::clock::Clock;
+use crate::domain::{Fact, ObjectName, Position, SlotKey, Timestamp};
+use crate::durable::Answer;
+use crate::intake::{FACTS_MAX, Intake};
+use crate::legacy::LegacyError;
+use crate::mapping::{Layout, Role};
+use crate::register::{Register, RegisterError};
+use crate::view::{PollMark, View};
+
+pub use convert::{BadRow, Fault, Kind, Plan};
+pub use facts::PositionedFacts;
+pub use lane::{Lane, Report};
+pub use lanes::{Connect, Running};
+pub use mirror::{Mirror, Scope};
+pub use stats::{Poll, PollStats, RefusedCut, Stats};
+
+/// Bounds and paces. Intervals run from start to start.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settings {
+    /// Pace of the `timestamp` hint. 200 ms is the publishing tick: faster would not be seen.
+    pub fast_interval_ms: u64,
+    /// How far the fast poll reaches back. Native transactions commit within 4 s in all but rare cases.
+    pub fast_overlap_ms: i64,
+    pub sweep_interval_ms: u64,
+    /// How far the slow sweep reaches back: longer than any native transaction.
+    pub sweep_overlap_ms: i64,
+    pub hot_interval_ms: u64,
+    pub full_interval_ms: u64,
+    pub persons_interval_ms: u64,
+    /// Share of the time that one connection may keep the legacy system busy.
+    pub duty_percent_max: u32,
+    /// A cut that loses more of an object's rows than this is not believed. Nightly purges take a fortnight's day: 7 %.
+    pub loss_percent_max: u32,
+    /// Objects with fewer rows are only guarded against becoming empty.
+    pub loss_rows_min: u64,
+    /// How long the end of a row is remembered; longer than the feeds keep tombstones (7 days).
+    pub gone_kept_ms: i64,
+}
+
+impl Default for Settings {
+    fn default() -> Settings {
+        Settings {
+            fast_interval_ms: 200,
+            fast_overlap_ms: 4_000,
+            sweep_interval_ms: 60_000,
+            sweep_overlap_ms: 900_000,
+            hot_interval_ms: 1_000,
+            full_interval_ms: 600_000,
+            persons_interval_ms: 86_400_000,
+            duty_percent_max: 5,
+            loss_percent_max: 20,
+            loss_rows_min: 20,
+            gone_kept_ms: 8 * 86_400_000,
+        }
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum CaptureError {
+    #[error("object {object} has no column with role {role:?}")]
+    Role { object: ObjectName, role: Role },
+    #[error(transparent)]
+    Legacy(#[from] LegacyError),
+    #[error("the mirror could not be read or written")]
+    Store {
+        #[from]
+        source: rusqlite::Error,
+    },
+    #[error("the mirror holds a row of object {object} that cannot be read; it can be deleted and is then rebuilt")]
+    Stored { object: ObjectName },
+    #[error(transparent)]
+    Register(#[from] RegisterError),
+    #[error("the desk has stopped")]
+    DeskStopped,
+    #[error("the desk answered {answered} of {sent} facts")]
+    Answer { sent: usize, answered: u32 },
+    #[error("object {object} has no layout")]
+    Unknown { object: String },
+    #[error("no random number for the CI table")]
+    Random,
+}
+
+impl CaptureError {
+    pub fn code(&self) -> &'static str {
+        match self {
+            CaptureError::Role { .. } => "capture_role",
+            CaptureError::Legacy(error) => error.kind.code(),
+            CaptureError::Store { .. } | CaptureError::Stored { .. } => "mirror_store",
+            CaptureError::Register(error) => error.code(),
+            CaptureError::DeskStopped => "desk_stopped",
+            CaptureError::Answer { .. } => "desk_answer",
+            CaptureError::Unknown { .. } => "capture_object",
+            CaptureError::Random => "random",
+        }
+    }
+}
+
+/// Keys of slots worth a look of their own: with escrow, or asked for lately.
+pub type HotKeys = Box<dyn Fn() -> Vec<SlotKey> + Send + Sync>;
+
+/// What capture works with.
+pub struct Parts {
+    pub mirror_path: PathBuf,
+    pub register: Arc<Register>,
+    pub intake: Intake,
+    pub view: Arc<View>,
+    pub clock: Arc<dyn Clock>,
+    /// One layout an object that has a view.
+    pub layouts: Vec<Layout>,
+    pub settings: Settings,
+    pub hot_keys: Option<HotKeys>,
+}
+
+pub struct Capture {
+    pub(crate) mirror: Mirror,
+    register: Arc<Register>,
+    intake: Intake,
+    view: Arc<View>,
+    clock: Arc<dyn Clock>,
+    plans: Vec<Plan>,
+    settings: Settings,
+    hot_keys: Option<HotKeys>,
+    stats: Mutex<Stats>,
+    mark: Mutex<PollMark>,
+    guard: Mutex<Guard>,
+    /// Held while a batch is with the desk: one batch at a time, so that no change is sent twice at once.
+    delivery: Mutex<()>,
+    /// Rows that hints read while a full cut of theirs runs, and as of when.
+    sightings: Mutex<Option<Sightings>>,
+    resent: watch::Sender<bool>,
+}
+
+#[derive(Default)]
+struct Guard {
+    refused: BTreeMap<ObjectName, RefusedCut>,
+    /// Object → rows that the next cut may end.
+    confirmed: BTreeMap<ObjectName, u64>,
+}
+
+/// Rows remembered beside a full cut; beyond it the cut is dropped and tried again.
+const SIGHTINGS_MAX: usize = 1_000_000;
+
+#[derive(Default)]
+struct Sightings {
+    rows: HashMap<(ObjectName, Box<str>), Timestamp>,
+    overflown: bool,
+}
+
+pub(crate) fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+}
+
+impl Capture {
+    pub fn new(parts: Parts) -> Result<Arc<Capture>, CaptureError> {
+        let plans = parts.layouts.iter().map(Plan::new).collect::<Result<Vec<_>, _>>()?;
+        Ok(Arc::new(Capture {
+            mirror: Mirror::open(&parts.mirror_path, &plans)?,
+            register: parts.register,
+            intake: parts.intake,
+            view: parts.view,
+            clock: parts.clock,
+            plans,
+            settings: parts.settings,
+            hot_keys: parts.hot_keys,
+            stats: Mutex::default(),
+            mark: Mutex::default(),
+            guard: Mutex::default(),
+            delivery: Mutex::default(),
+            sightings: Mutex::default(),
+            resent: watch::channel(false).0,
+        }))
+    }
+
+    /// For `Desk::replay`, before anything is sent.
+    pub fn positioned_facts(&self) -> Result<PositionedFacts, CaptureError> {
+        self.mirror.positioned_facts()
+    }
+
+    /// Sends everything that has no position (again). Once, after replay and before intake opens.
+    pub fn resend(&self) -> Result<u64, CaptureError> {
+        let sent = self.deliver(Scope::Everything)?.0;
+        self.resent.send_replace(true);
+        Ok(sent)
+    }
+
+    /// True once `resend` is through: from then on the view holds everything that was known before the restart.
+    pub fn resent(&self) -> watch::Receiver<bool> {
+        self.resent.subscribe()
+    }
+
+    pub fn stats(&self) -> Stats {
+        locked(&self.stats).clone()
+    }
+
+    /// Cuts that are not believed, an object at a time.
+    pub fn refused(&self) -> Vec<RefusedCut> {
+        locked(&self.guard).refused.values().cloned().collect()
+    }
+
+    /// Somebody says that the rows are really gone: the next cut may end as many as were refused and a tenth more.
+    /// False when nothing is refused.
+    pub fn confirm(&self, object: &ObjectName) -> bool {
+        let mut guard = locked(&self.guard);
+        let Some(lost) = guard.refused.get(object).map(|refused| refused.lost) else { return false };
+        guard.confirmed.insert(object.clone(), lost + lost / 10);
+        true
+    }
+
+    /// Is the loss believed? A confirmation is used up by a cut that it lets through.
+    fn believe(&self, object: &ObjectName, live: u64, lost: u64, rows: u64) -> Result<(), RefusedCut> {
+        let mut guard = locked(&self.guard);
+        let emptied = live > 0 && rows == 0;
+        let share = u64::from(self.settings.loss_percent_max);
+        let too_many = live >= self.settings.loss_rows_min && lost * 100 > live * share;
+        if !(emptied || too_many) || guard.confirmed.get(object).is_some_and(|most| lost <= *most) {
+            return Ok(());
+        }
+        let refused = RefusedCut { object: object.clone(), at: self.clock.now(), live, lost };
+        let first = guard.refused.insert(object.clone(), refused.clone()).is_none();
+        drop(guard);
+        locked(&self.stats).refused_cuts += 1;
+        if first {
+            tracing::warn!(
+                object = %object, live, lost,
+                "a cut would end too many rows at once; it is refused until confirmed"
+            );
+        }
+        Err(refused)
+    }
+
+    /// The cut of these objects was believed and applied.
+    fn believed<'a>(&self, objects: impl Iterator<Item = &'a ObjectName>) {
+        let mut guard = locked(&self.guard);
+        for object in objects {
+            guard.refused.remove(object);
+            guard.confirmed.remove(object);
+        }
+    }
+
+    /// Sends what waits, a bounded batch at a time, until nothing in scope waits. Returns how many, and the position
+    /// of the last one.
+    fn deliver(&self, scope: Scope) -> Result<(u64, Option<Position>), CaptureError> {
+        let (mut sent, mut last) = (0, None);
+        loop {
+            let _turn = locked(&self.delivery);
+            let waiting = self.mirror.waiting(scope, FACTS_MAX)?;
+            if waiting.is_empty() {
+                return Ok((sent, last));
+            }
+            let facts: Vec<Fact> = waiting.iter().map(|waiting| waiting.fact.clone()).collect();
+            let answer = self.intake.facts(facts).map_err(|_| CaptureError::DeskStopped)?;
+            let first = match answer {
+                Answer::Facts { first, count } if count as usize == waiting.len() => first,
+                Answer::Facts { count, .. } => {
+                    return Err(CaptureError::Answer { sent: waiting.len(), answered: count });
+                }
+                Answer::NotDurable => return Err(CaptureError::DeskStopped),
+                _ => return Err(CaptureError::Answer { sent: waiting.len(), answered: 0 }),
+            };
+            self.mirror.set_positions(&waiting, first)?;
+            sent += waiting.len() as u64;
+            last = Some(first.plus(waiting.len() as u64 - 1));
+            locked(&self.stats).facts += waiting.len() as u64;
+        }
+    }
+
+    /// A poll that began at `started_at` is durable as a whole.
+    fn mark(&self, started_at: Timestamp, last: Option<Position>, full: bool) {
+        let mut mark = locked(&self.mark);
+        mark.started_at = mark.started_at.max(started_at);
+        mark.position = mark.position.max(last.unwrap_or_else(|| self.view.durable()));
+        if full {
+            mark.full_at = mark.full_at.max(started_at);
+        }
+        self.view.set_mark(*mark);
+    }
+
+    fn plan(&self, object: &str) -> Option<&Plan> {
+        self.plans.iter().find(|plan| plan.layout.object.as_str() == object)
+    }
+}
+
+/// Milliseconds from the start of a poll that took `elapsed_ms` to the next: `max(interval, elapsed / max duty)`.
+pub fn next_poll_ms(interval_ms: u64, elapsed_ms: u64, duty_percent_max: u32) -> u64 {
+    let by_duty = elapsed_ms.saturating_mul(100) / u64::from(duty_percent_max.clamp(1, 100));
+    interval_ms.max(by_duty)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slow_poll_waits_so_long_that_it_stays_within_its_duty() {
+        for (interval, elapsed, duty, next) in
+            [(200, 0, 5, 200), (200, 10, 5, 200), (200, 30, 5, 600), (600_000, 60_000, 5, 1_200_000), (1, 7, 0, 700)]
+        {
+            assert_eq!(next_poll_ms(interval, elapsed, duty), next);
+        }
+    }
+}

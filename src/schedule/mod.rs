@@ -1,0 +1,9 @@
+//! When something runs again: pauses after failures, and the outbox of write-backs.
+//!
+//! Pure. Knows neither the legacy system nor the ledger; time and seeds are arguments.
+
+pub mod backoff;
+pub mod outbox;
+
+pub use backoff::Backoff;
+pub use outbox::{Outbox, Waiting};
