@@ -72,6 +72,8 @@ section! {
         public_url: String = "http://127.0.0.1:8080".to_owned();
         /// Names this deployment; stands on the first line of every approval.
         origin: String = "slotbridge/dev".to_owned();
+        /// The agency's page where a person signs in and reads why a booking was not possible; stands in `not_bookable` answers.
+        help_url: String = "https://example.go.kr/booking/help".to_owned();
         /// How long a stop waits for answers in flight, in milliseconds. At most 5000.
         stop_ms_max: u64 = 5_000;
     }
