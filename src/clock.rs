@@ -1,4 +1,4 @@
-//! The shell's clock. Rules never ask it: time is an argument there.
+//! The shell's clock. Rules get time as an argument; only the shell asks what time it is.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -8,7 +8,7 @@ pub trait Clock: Send + Sync {
     fn now(&self) -> Timestamp;
 }
 
-/// The machine's clock; before 1970 it reads as 1970.
+/// The machine's clock.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct SystemClock;
 

@@ -4,6 +4,7 @@
 //! entry and replayed for ever. Invariants: the list of codes is closed and every code stands in the documentation;
 //! no body holds a person token or repeats a value that the caller sent; whatever a body says about a slot or a booking went
 //! through the partner's own mapping; `not_bookable` is one constant body.
+#![cfg_attr(not(test), deny(clippy::disallowed_methods, clippy::disallowed_types, clippy::iter_over_hash_type))]
 
 mod code;
 mod docs;

@@ -2,6 +2,7 @@
 //!
 //! `Desk::step` orders facts of the legacy system and requests of partners into one sequence and decides each.
 //! Entries are outcomes; `apply` is the only code that changes the book, in `step` and at replay alike.
+#![cfg_attr(not(test), deny(clippy::disallowed_methods, clippy::disallowed_types, clippy::iter_over_hash_type))]
 
 mod alternatives;
 mod apply;

@@ -2,6 +2,7 @@
 //!
 //! Owns no rule and no I/O. Invariants: every id is a newtype; a `Position` fits in 53 bits; an instant is
 //! milliseconds since the Unix epoch and is shown in Asia/Seoul; a `Secret` never prints its content.
+#![cfg_attr(not(test), deny(clippy::disallowed_methods, clippy::disallowed_types, clippy::iter_over_hash_type))]
 
 pub mod booking;
 pub mod fact;

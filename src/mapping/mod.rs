@@ -8,6 +8,7 @@
 //! columns of active mappings and operational columns, nothing else.
 //!
 //! Approvals, the full linter and the drift gate are not here.
+#![cfg_attr(not(test), deny(clippy::disallowed_methods, clippy::disallowed_types, clippy::iter_over_hash_type))]
 
 pub mod catalogue;
 mod check;

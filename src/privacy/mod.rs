@@ -5,6 +5,7 @@
 //!
 //! Invariants: a field that the mapping does not name cannot appear; a value that a transform cannot handle is an
 //! `Issue` and publishes nothing; an issue names a field and never holds a value.
+#![cfg_attr(not(test), deny(clippy::disallowed_methods, clippy::disallowed_types, clippy::iter_over_hash_type))]
 
 mod digest;
 mod projector;

@@ -20,7 +20,6 @@ use super::headers::{self, About};
 use super::schema::{FeedAnswer, FeedList, FreshnessAnswer, MappingAnswer, ProblemAnswer, RpdePage};
 
 const LIMITS: [u32; 3] = [500, 1_000, 5_000];
-const LIMIT: u32 = 1_000;
 /// The one order of parameters: pages are shared, so each has one address.
 const PARAMETERS: [&str; 3] = ["afterChangeNumber", "limit", "walk"];
 /// Snapshots of a feed that are kept so that their address stays good while it is fetched.
@@ -145,8 +144,9 @@ fn page_query(raw: Option<&str>) -> Result<PageQuery, Problem> {
         from = at + 1;
     }
     let [after, limit, walk] = values;
-    let limit = limit.map_or(Some(LIMIT), |limit| LIMITS.into_iter().find(|known| u64::from(*known) == limit));
-    let limit = limit.ok_or_else(|| Problem::new(Code::BadParameter).member("limit").detail("500, 1000 or 5000"))?;
+    let known = |limit: u64| LIMITS.into_iter().find(|known| u64::from(*known) == limit);
+    let refused = || Problem::new(Code::BadParameter).member("limit").detail("500, 1000 or 5000");
+    let limit = limit.map(|limit| known(limit).ok_or_else(refused)).transpose()?;
     Ok(PageQuery { after, limit, walk })
 }
 
