@@ -22,6 +22,8 @@ pub(super) struct Context<'a> {
     pub policy: &'a Policy,
     pub partners: &'a BTreeMap<PartnerId, Partner>,
     pub tables: &'a BTreeMap<String, Table>,
+    /// Tables that are there and could not be read: reported once, not by everyone who names them.
+    pub broken: &'a BTreeSet<String>,
 }
 
 /// RPDE needs deleted items for so long.
@@ -267,6 +269,9 @@ impl Check<'_, '_, '_> {
             _ => return,
         };
         let span = at.as_ref().map_or(spec.op.span(), Spanned::span);
+        if self.context.broken.contains(&path) {
+            return;
+        }
         let Some(table) = self.context.tables.get(&path) else {
             let what = format!("there is no {path}.csv");
             self.add(span, RuleId::MissingTable, what, "add the file or correct the name");

@@ -21,6 +21,8 @@ mod set;
 pub mod table;
 #[cfg(test)]
 pub mod testing;
+#[cfg(test)]
+mod tests;
 pub mod transform;
 
 pub use catalogue::{Catalogue, Class, Column, ColumnType, Layout, Object, Role};
