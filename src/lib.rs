@@ -1,6 +1,7 @@
 //! slotbridge
 pub mod admin;
 pub mod answer;
+pub mod app;
 pub mod capture;
 pub mod cli;
 pub mod clock;

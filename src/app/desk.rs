@@ -7,8 +7,7 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
-use crate::decide::snapshot::Snapshot;
-use crate::decide::{Desk, Effects, Event, KnownKey};
+use crate::decide::{Desk, Effects, Event, KnownKey, Snapshot};
 use crate::domain::{Position, SlotKey, Timestamp, Touched};
 use crate::ledger::Decide;
 

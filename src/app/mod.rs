@@ -17,7 +17,7 @@ mod tokens;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -62,12 +62,38 @@ struct Running {
     stop: CancellationToken,
     serving: Vec<tokio::task::JoinHandle<()>>,
     jobs: Option<JobScheduler>,
-    capturing: capture::Running,
+    capturing: Arc<Capturing>,
     writing: writeback::Running,
     publishing: publish::Running,
     committing: JoinHandle<()>,
     /// Becomes true when the ledger cannot be written any more.
     failed: watch::Receiver<bool>,
+}
+
+/// The capture threads, until the stop takes them.
+struct Capturing(Mutex<Option<capture::Running>>);
+
+impl Capturing {
+    fn new(running: capture::Running) -> Capturing {
+        Capturing(Mutex::new(Some(running)))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<capture::Running>> {
+        self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+
+    fn poll_now(&self) {
+        if let Some(running) = &*self.lock() {
+            running.poll_now();
+        }
+    }
+
+    fn stop(&self) {
+        let running = self.lock().take();
+        if let Some(running) = running {
+            running.stop();
+        }
+    }
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -92,8 +118,6 @@ pub enum StartFailed {
     Keys(#[from] crate::keys::KeyError),
     #[error(transparent)]
     ApiKeys(#[from] crate::keys::ApiKeysError),
-    #[error("the access record cannot be opened")]
-    Evidence(#[from] crate::evidence::EvidenceError),
     #[error(transparent)]
     Listen(#[from] TlsError),
     #[error("{address} cannot be listened on")]
@@ -119,7 +143,6 @@ impl StartFailed {
             StartFailed::Publish(error) => error.code(),
             StartFailed::Keys(error) => error.code(),
             StartFailed::ApiKeys(_) => "api_keys",
-            StartFailed::Evidence(_) => "evidence",
             StartFailed::Listen(error) => error.code(),
             StartFailed::Observe { .. } => "observe_address",
             StartFailed::Socket { .. } => "admin_socket",
@@ -146,6 +169,11 @@ impl Daemon {
     pub async fn failed(&self) {
         let mut failed = self.running.failed.clone();
         let _ = failed.wait_for(|failed| *failed).await;
+    }
+
+    /// Asks capture for full cuts of every group now, persons included.
+    pub fn poll_now(&self) {
+        self.running.capturing.poll_now();
     }
 
     /// Takes no more requests, lets open ones finish, writes up, and lets go of the data folder. Within

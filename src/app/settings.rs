@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::config::{self, Config};
-use crate::decide::policy::{AllotmentMode, CohortSet, Policy, RefillPolicy, SeriesPolicy};
+use crate::decide::{AllotmentMode, CohortSet, Policy, RefillPolicy, SeriesPolicy};
 use crate::domain::{SeriesId, Timestamp, time::MINUTE_MS, time::SECOND_MS};
 use crate::register::{Register, RegisterError};
 use crate::{capture, intake, legacy, publish, serve, telemetry, writeback};

@@ -219,8 +219,7 @@ impl Ledger {
 
     /// Hash of the batch that ends at `position`; `None` when none does. For snapshots: theirs must be the same.
     pub fn hash_at(&self, position: Position) -> Result<Option<Hash>, LedgerError> {
-        let batch = self.reader().batch_before(position)?;
-        Ok(batch.filter(|batch| batch.head.last == position).map(|batch| batch.hash))
+        self.reader().hash_at(position)
     }
 
     /// Moves the WAL into the file and notes how far the ledger came.
