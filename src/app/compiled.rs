@@ -93,8 +93,7 @@ impl Compiled {
 
     pub fn answers(&self, config: &Config) -> Answers {
         let url = &config.daemon.public_url;
-        let place =
-            Place { problems_url: format!("{url}/problems"), help_url: config.daemon.help_url.clone() };
+        let place = Place { problems_url: format!("{url}/problems"), help_url: config.daemon.help_url.clone() };
         let mut partners: BTreeMap<PartnerId, Arc<dyn Project>> = BTreeMap::new();
         for partner in self.set.partners() {
             let of = |kind| self.projectors.get(&(partner.clone(), kind)).cloned();

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use crate::admin::{Ask, Commands, Told};
 use crate::decide::Event;
+use crate::domain::Incarnation;
 use crate::intake::Intake;
 use crate::ledger::{Hash, Head, LedgerReader, snapshot};
-use crate::domain::Incarnation;
 
 use super::desk::Window;
 use super::meter::Condition;

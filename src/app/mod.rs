@@ -17,8 +17,8 @@ mod tokens;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, MutexGuard};
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -93,6 +93,15 @@ impl Capturing {
         if let Some(running) = running {
             running.stop();
         }
+    }
+}
+
+/// Asks capture for full cuts of every group, persons included.
+pub struct Poller(Arc<Capturing>);
+
+impl Poller {
+    pub fn now(&self) {
+        self.0.poll_now();
     }
 }
 
@@ -171,9 +180,8 @@ impl Daemon {
         let _ = failed.wait_for(|failed| *failed).await;
     }
 
-    /// Asks capture for full cuts of every group now, persons included.
-    pub fn poll_now(&self) {
-        self.running.capturing.poll_now();
+    pub fn poller(&self) -> Poller {
+        Poller(self.running.capturing.clone())
     }
 
     /// Takes no more requests, lets open ones finish, writes up, and lets go of the data folder. Within

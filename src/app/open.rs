@@ -24,7 +24,7 @@ use crate::legacy::{Heartbeat, LegacyRead, LegacyWrite};
 use crate::privacy::{AssignToken, NotAssigned, Ports};
 use crate::publish;
 use crate::register::{IfMissing, Register};
-use crate::serve::{self, Access, Api, Door, Parts, Partners, ServerFiles};
+use crate::serve::{self, Access, Api, Door, Partners, Parts, ServerFiles};
 use crate::telemetry::Metrics;
 use crate::view::{Fill, View};
 use crate::writeback::{self, Wake, Worker};
@@ -68,7 +68,8 @@ impl Opening {
         let is_new = !files.hold_state();
         let missing = if is_new { IfMissing::Create } else { IfMissing::Refuse };
         let register = Arc::new(Register::open(&files.register, missing)?);
-        let compiled = compile(&config.mappings.dir, &Ports { seal: None, tokens: Some(Arc::new(Random(register.clone()))) })?;
+        let compiled =
+            compile(&config.mappings.dir, &Ports { seal: None, tokens: Some(Arc::new(Random(register.clone()))) })?;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let view = Arc::new(View::default());
         let (intake, receiver) = Intake::new(settings::bounds(&config.intake));
@@ -127,8 +128,8 @@ impl Opening {
         let consumers: Vec<Box<dyn Consumer>> =
             vec![Box::new(Fill(self.view.clone())), Box::new(opened.consumer), Box::new(Meter(self.metrics.clone()))];
         let bell = wake.clone();
-        let committer = Committer::new(self.desk, self.ledger, Box::new(counting), consumers)
-            .on_ops_waiting(move || bell.notify());
+        let committer =
+            Committer::new(self.desk, self.ledger, Box::new(counting), consumers).on_ops_waiting(move || bell.notify());
         let condition = Arc::new(Condition {
             metrics: self.metrics.clone(),
             view: self.view.clone(),
@@ -351,7 +352,13 @@ struct Served {
 }
 
 impl Outside<'_> {
-    async fn open(&self, api: Arc<Api>, snapshots: Snapshots, intake: Intake, capturing: Arc<Capturing>) -> Result<Served, StartFailed> {
+    async fn open(
+        &self,
+        api: Arc<Api>,
+        snapshots: Snapshots,
+        intake: Intake,
+        capturing: Arc<Capturing>,
+    ) -> Result<Served, StartFailed> {
         let (listen, stop) = (&self.config.listen, CancellationToken::new());
         let mut doors = Vec::new();
         if let Some(address) = listen.partners_http {
@@ -373,12 +380,11 @@ impl Outside<'_> {
         let control = Control { condition: self.condition.clone(), intake, snapshots: snapshots.clone() };
         let admin = admin::serve(&self.files.socket, Arc::new(control), stop.clone())
             .map_err(|source| StartFailed::Socket { path: self.files.socket.clone(), source })?;
-        let serving = vec![
-            tokio::spawn(serve::run(api, doors, stop.clone())),
-            tokio::spawn(observing),
-            tokio::spawn(admin),
-        ];
-        let jobs = jobs::start(self.planned(snapshots, capturing), &self.files.jobs, &self.condition.metrics, self.clock).await?;
+        let serving =
+            vec![tokio::spawn(serve::run(api, doors, stop.clone())), tokio::spawn(observing), tokio::spawn(admin)];
+        let jobs =
+            jobs::start(self.planned(snapshots, capturing), &self.files.jobs, &self.condition.metrics, self.clock)
+                .await?;
         Ok(Served { stop, serving, jobs, partners_http, partners_tls, observe })
     }
 

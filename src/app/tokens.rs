@@ -90,7 +90,8 @@ pub fn environment(environment: config::Environment) -> Environment {
 
 fn rules(set: &MappingSet) -> Result<ReceiptRules, KeyError> {
     let receipts = &set.policy().receipts;
-    let issuers = receipts.issuers.iter().filter_map(|issuer| Some((issuer.id.clone(), parse_receipt_key(&issuer.public_key)?)));
+    let issuers =
+        receipts.issuers.iter().filter_map(|issuer| Some((issuer.id.clone(), parse_receipt_key(&issuer.public_key)?)));
     let partners = set.partners().filter_map(|id| {
         let lookup = set.partner(id)?.lookup.get_ref();
         let key = lookup.receipt_public_key.as_deref().filter(|_| lookup.receipts == ReceiptKind::Partner)?;
@@ -105,7 +106,8 @@ fn rules(set: &MappingSet) -> Result<ReceiptRules, KeyError> {
 fn limits(set: &MappingSet) -> BTreeMap<PartnerId, serve::TokenLimits> {
     let of = |id: &PartnerId| {
         let lookup = set.partner(id)?.lookup.get_ref();
-        let limits = serve::TokenLimits { day_max: lookup.persons_per_day_max, epoch_max: lookup.persons_per_epoch_max };
+        let limits =
+            serve::TokenLimits { day_max: lookup.persons_per_day_max, epoch_max: lookup.persons_per_epoch_max };
         Some((id.clone(), limits))
     };
     set.partners().filter_map(of).collect()
@@ -145,7 +147,12 @@ impl serve::PersonTokens for Tokens {
         }
     }
 
-    fn seal(&self, partner: &PartnerId, person: PersonRef, now: Timestamp) -> Result<serve::SealedToken, serve::SealFailed> {
+    fn seal(
+        &self,
+        partner: &PartnerId,
+        person: PersonRef,
+        now: Timestamp,
+    ) -> Result<serve::SealedToken, serve::SealFailed> {
         let keys = self.keys(now);
         let text = keys.token(partner, person).ok_or(serve::SealFailed)?;
         Ok(serve::SealedToken { text, epoch: keys.epochs().current, expires_at: expires_at(now) })

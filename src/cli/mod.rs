@@ -5,8 +5,10 @@
 
 mod check;
 mod config;
+mod demo;
 mod init;
 mod out;
+mod run;
 mod shipped;
 mod status;
 
@@ -16,6 +18,7 @@ use std::process::ExitCode;
 use clap::{CommandFactory, Parser, Subcommand};
 
 pub use out::{Failed, Out};
+pub use shipped::MAPPINGS;
 
 /// Lets private platforms take bookings for a public system that cannot take the load itself.
 #[derive(Debug, Parser)]
@@ -63,10 +66,14 @@ pub struct ConfigFile {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Everything at once on an example legacy system: feeds, two partners that book, a native counter, a verdict.
+    Demo(demo::DemoArgs),
     /// Write a commented configuration, mappings, a development CA and a unit file into DIR; overwrites nothing.
     Init(init::InitArgs),
     /// Judge configuration and mappings, then the environment: all problems at once.
     Check(check::CheckArgs),
+    /// The daemon. SIGTERM and SIGINT stop it within 5 s.
+    Run(ConfigFile),
     /// How the running daemon is doing; staleness first.
     Status(status::StatusArgs),
     /// Show the configuration in force, or what every key means.
@@ -101,6 +108,8 @@ pub fn main() -> ExitCode {
 
 fn run(command: Command, out: &mut Out) -> Result<Exit, Failed> {
     match command {
+        Command::Demo(args) => demo::demo(args, out),
+        Command::Run(args) => run::run(&args, out),
         Command::Init(args) => init::init(&args, out),
         Command::Check(args) => check::check(&args, out),
         Command::Status(args) => status::status(&args, out),

@@ -1,5 +1,6 @@
 //! Problem codes as the demonstration shows them: only words of the closed list, so that nothing else can be printed.
 
+use crate::answer::Code;
 use crate::domain::Refusal;
 
 /// The refusals that are a conflict over a place or a person, not a mistake of the caller.
@@ -13,7 +14,7 @@ pub const CONFLICTS: [Refusal; 6] = [
 ];
 
 pub fn known(code: &str) -> &'static str {
-    Refusal::ALL.iter().map(|refusal| refusal.code()).find(|known| *known == code).unwrap_or("another_code")
+    Code::ALL.iter().map(|known| known.code()).find(|known| *known == code).unwrap_or("another_code")
 }
 
 pub fn is_conflict(code: &str) -> bool {

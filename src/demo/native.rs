@@ -2,7 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
@@ -31,7 +31,7 @@ const LIST_EVERY: Duration = Duration::from_millis(500);
 /// Sells until `stop`, one transaction each `pace`.
 pub fn sell(
     path: &Path,
-    people: u32,
+    people: &AtomicU32,
     mut dice: Dice,
     pace: Duration,
     sales: &Sales,
@@ -44,7 +44,7 @@ pub fn sell(
     };
     let mut window = Window { slots: Vec::new(), listed_at: None, closed: None, mine: Vec::new() };
     while !stop.is_cancelled() {
-        match window.act(&mut seller, people, &mut dice, sales) {
+        match window.act(&mut seller, people.load(Ordering::Relaxed), &mut dice, sales) {
             Ok(()) => {}
             Err(error) if error.kind == LegacyErrorKind::Retry => {}
             Err(error) => return tally.fault(format!("native counter: {error}")),

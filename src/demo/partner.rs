@@ -4,6 +4,7 @@
 //! from answers over HTTP.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
@@ -15,6 +16,7 @@ use uuid::Uuid;
 use super::dice::Dice;
 use super::tally::{Acknowledged, Tally};
 use crate::domain::{BookingId, Timestamp};
+use crate::legacy::sqlite::generate;
 
 /// Where the API is and with which key.
 #[derive(Clone)]
@@ -25,36 +27,70 @@ pub struct Access {
     pub http: Client,
 }
 
-/// Someone who uses the partner's service.
-pub struct Member {
-    pub ci: String,
-    pub token: Mutex<Option<String>>,
+/// Those who use the partner's service. They come from the same people as the register's, and some use both partners.
+#[derive(Clone)]
+pub struct Members {
+    pub seed: u64,
+    pub born: Timestamp,
+    /// Last digits of the numbers of those who use this partner.
+    pub digits: std::ops::Range<u32>,
+    /// How many people the agency's register holds so far.
+    pub reach: Arc<AtomicU32>,
 }
 
-/// Signs a consent receipt for a partner and a CI, as the issuer's consent page does.
-pub type Consent = dyn Fn(&str, &str) -> String + Send + Sync;
+/// People that traffic leaves alone, for whoever tries the `curl` lines.
+pub const SPARED: u32 = 20;
+
+impl Members {
+    /// A member, by number in the register; `None` while there are too few.
+    fn draw(&self, dice: &mut Dice) -> Option<u32> {
+        let reach = self.reach.load(Ordering::Relaxed);
+        let wide = reach.checked_sub(SPARED + 10)?;
+        let number = SPARED + 1 + dice.below(wide as usize) as u32;
+        let digit = self.digits.start + dice.below(self.digits.len()) as u32;
+        Some(number - number % 10 + digit).filter(|number| *number > SPARED)
+    }
+
+    pub fn ci(&self, number: u32) -> String {
+        generate::person(self.seed, number, self.born).ci
+    }
+}
+
+/// Signs a consent receipt for a partner, a series and a CI, as the issuer's consent page does.
+pub type Consent = dyn Fn(&str, &str, &str) -> Option<String> + Send + Sync;
 
 /// Slots as harvested, bookable ones only.
 #[derive(Default)]
 pub struct Shelf {
-    slots: Vec<String>,
-    /// Place in `slots` and start, by id.
-    at: BTreeMap<String, (usize, String)>,
+    slots: Vec<Offer>,
+    /// Place in `slots`, by id.
+    at: BTreeMap<String, usize>,
     /// Soonest first: what everybody wants.
     soonest: BTreeSet<(String, String)>,
     /// `Sync-Cursor` of the last page read.
     pub cursor: u64,
+    /// The first item ever read, as it came.
+    pub first_item: Option<Value>,
+}
+
+/// A bookable slot as the feed shows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Offer {
+    pub id: String,
+    pub start: String,
+    pub series: String,
 }
 
 pub struct Partner {
     pub access: Access,
-    pub members: Vec<Member>,
+    pub members: Members,
     pub consent: Arc<Consent>,
-    pub series: String,
     pub tally: Arc<Tally>,
-    pub shelf: Mutex<Shelf>,
-    /// Bookings held, with the member's place: for cancels and second bookings.
-    held: Mutex<Vec<(BookingId, usize)>>,
+    shelf: Mutex<Shelf>,
+    /// Tokens by member's number.
+    tokens: Mutex<BTreeMap<u32, String>>,
+    /// Bookings held, with the member's number: for cancels and second bookings.
+    held: Mutex<Vec<(BookingId, u32)>>,
 }
 
 /// Bookings that a partner keeps in mind for later cancels.
@@ -65,21 +101,23 @@ const FEED_PAUSE: Duration = Duration::from_millis(100);
 const HOT_SLOTS: usize = 24;
 
 impl Partner {
-    pub fn new(
-        access: Access,
-        members: Vec<Member>,
-        consent: Arc<Consent>,
-        series: String,
-        tally: Arc<Tally>,
-    ) -> Partner {
-        Partner { access, members, consent, series, tally, shelf: Mutex::default(), held: Mutex::default() }
+    pub fn new(access: Access, members: Members, consent: Arc<Consent>, tally: Arc<Tally>) -> Partner {
+        Partner {
+            access,
+            members,
+            consent,
+            tally,
+            shelf: Mutex::default(),
+            tokens: Mutex::default(),
+            held: Mutex::default(),
+        }
     }
 
-    fn shelf(&self) -> MutexGuard<'_, Shelf> {
+    pub fn shelf(&self) -> MutexGuard<'_, Shelf> {
         self.shelf.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 
-    fn held(&self) -> MutexGuard<'_, Vec<(BookingId, usize)>> {
+    fn held(&self) -> MutexGuard<'_, Vec<(BookingId, u32)>> {
         self.held.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 
@@ -132,15 +170,21 @@ impl Partner {
     }
 
     async fn book_one(&self, dice: &mut Dice) -> Result<(), Unexpected> {
-        let Some((slot_id, cursor)) = self.choose_slot(dice) else {
+        let Some((offer, cursor)) = self.choose_slot(dice) else {
             tokio::time::sleep(FEED_PAUSE).await;
             return Ok(());
         };
         // A member who has a booking already tries again now and then.
         let again = dice.one_in(25).then(|| self.held().last().map(|(_, member)| *member)).flatten();
-        let member = again.unwrap_or_else(|| dice.below(self.members.len()));
-        let Some(person) = self.token(member).await? else { return Ok(()) };
-        let order = Order { slot_id, person, cursor, series: &self.series };
+        let Some(member) = again.or_else(|| self.members.draw(dice)) else {
+            tokio::time::sleep(FEED_PAUSE).await;
+            return Ok(());
+        };
+        let Some(person) = self.token(member, &offer.series).await? else {
+            tokio::time::sleep(FEED_PAUSE).await;
+            return Ok(());
+        };
+        let order = Order { offer, person, cursor };
         let key = Uuid::now_v7().to_string();
         let body = order.body();
         let began = Instant::now();
@@ -159,12 +203,12 @@ impl Partner {
         Ok(())
     }
 
-    fn took_in(&self, order: &Order<'_>, member: usize, reply: &Reply, took: Duration) -> Result<(), Unexpected> {
+    fn took_in(&self, order: &Order, member: u32, reply: &Reply, took: Duration) -> Result<(), Unexpected> {
         match reply.status {
             StatusCode::CREATED => {
                 let id = reply.booking_id()?;
                 let partner = self.access.partner.clone();
-                self.tally.booked(Acknowledged { partner, id, slot_id: order.slot_id.clone() }, took);
+                self.tally.booked(Acknowledged { partner, id, slot_id: order.offer.id.clone() }, took);
                 let mut held = self.held();
                 if held.len() < HELD_MAX {
                     held.push((id, member));
@@ -204,34 +248,33 @@ impl Partner {
         Ok(())
     }
 
-    fn choose_slot(&self, dice: &mut Dice) -> Option<(String, u64)> {
+    fn choose_slot(&self, dice: &mut Dice) -> Option<(Offer, u64)> {
         let shelf = self.shelf();
         let count = shelf.slots.len();
-        if count == 0 {
-            return None;
-        }
-        let slot_id = if dice.one_in(3) {
-            shelf.soonest.iter().nth(dice.below(HOT_SLOTS.min(count))).map(|(_, id)| id.clone())?
+        let at = if dice.one_in(3) {
+            let (_, id) = shelf.soonest.iter().nth(dice.below(HOT_SLOTS.min(count)))?;
+            *shelf.at.get(id)?
         } else {
-            shelf.slots[dice.below(count)].clone()
+            dice.below(count)
         };
-        Some((slot_id, shelf.cursor))
+        Some((shelf.slots.get(at)?.clone(), shelf.cursor))
     }
 
     /// The member's token, asked for once. `None`: the limit is reached or the bridge is not ready.
-    pub async fn token(&self, member: usize) -> Result<Option<String>, Unexpected> {
-        let member = &self.members[member];
-        let known = member.token.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).clone();
+    pub async fn token(&self, member: u32, series: &str) -> Result<Option<String>, Unexpected> {
+        let tokens = || self.tokens.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let known = tokens().get(&member).cloned();
         if known.is_some() {
             return Ok(known);
         }
-        let receipt = (self.consent)(&self.access.partner, &member.ci);
-        let body = json!({ "ci": member.ci, "receipt": receipt });
+        let ci = self.members.ci(member);
+        let receipt = (self.consent)(&self.access.partner, series, &ci).ok_or(Unexpected::NoConsent)?;
+        let body = json!({ "ci": ci, "receipt": receipt });
         let reply = self.access.send(Method::POST, "/v1/persons/token", None, Some(&body)).await?;
         match reply.status {
             StatusCode::OK | StatusCode::CREATED => {
                 let token = reply.json()?["person"].as_str().map(str::to_owned).ok_or(Unexpected::Body)?;
-                *member.token.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) = Some(token.clone());
+                tokens().insert(member, token.clone());
                 self.tally.token();
                 Ok(Some(token))
             }
@@ -247,19 +290,18 @@ impl Partner {
     }
 }
 
-struct Order<'a> {
-    slot_id: String,
-    person: String,
-    cursor: u64,
-    series: &'a str,
+pub struct Order {
+    pub offer: Offer,
+    pub person: String,
+    pub cursor: u64,
 }
 
-impl Order<'_> {
-    fn body(&self) -> Value {
+impl Order {
+    pub fn body(&self) -> Value {
         json!({
-            "slot_id": self.slot_id,
+            "slot_id": self.offer.id,
             "person": self.person,
-            "series": self.series,
+            "series": self.offer.series,
             "first_sent_at": now().rfc3339(),
             "seen_cursor": self.cursor,
             "alternatives": { "max": 3, "within_km": 5 },
@@ -271,11 +313,17 @@ impl Shelf {
     /// Takes a page in; returns how many items it had.
     fn take(&mut self, page: &FeedPage) -> usize {
         let items = page.body["items"].as_array().map_or(&[][..], Vec::as_slice);
+        if self.first_item.is_none() {
+            self.first_item = items.first().cloned();
+        }
         for item in items {
             let Some(id) = item["id"].as_str() else { continue };
             let is_bookable = item["state"] == "updated" && bookable(&item["data"]);
             match (is_bookable, self.at.contains_key(id)) {
-                (true, false) => self.put(id, item["data"]["start"].as_str().unwrap_or_default()),
+                (true, false) => {
+                    let text = |name: &str| item["data"][name].as_str().unwrap_or_default().to_owned();
+                    self.put(Offer { id: id.to_owned(), start: text("start"), series: text("series") });
+                }
                 (false, true) => self.drop(id),
                 _ => {}
             }
@@ -286,31 +334,29 @@ impl Shelf {
         items.len()
     }
 
-    fn put(&mut self, id: &str, start: &str) {
-        self.at.insert(id.to_owned(), (self.slots.len(), start.to_owned()));
-        self.slots.push(id.to_owned());
-        self.soonest.insert((start.to_owned(), id.to_owned()));
+    fn put(&mut self, offer: Offer) {
+        self.at.insert(offer.id.clone(), self.slots.len());
+        self.soonest.insert((offer.start.clone(), offer.id.clone()));
+        self.slots.push(offer);
     }
 
     fn drop(&mut self, id: &str) {
-        let Some((at, start)) = self.at.remove(id) else { return };
-        self.soonest.remove(&(start, id.to_owned()));
-        self.slots.swap_remove(at);
-        if let Some(moved) = self.slots.get(at).and_then(|moved| self.at.get_mut(moved)) {
-            moved.0 = at;
+        let Some(at) = self.at.remove(id) else { return };
+        let gone = self.slots.swap_remove(at);
+        self.soonest.remove(&(gone.start, gone.id));
+        if let Some(place) = self.slots.get(at).and_then(|moved| self.at.get_mut(&moved.id)) {
+            *place = at;
         }
     }
 
-    pub fn first(&self) -> Option<String> {
-        self.soonest.first().map(|(_, id)| id.clone())
+    /// One that few others look at.
+    pub fn last(&self) -> Option<Offer> {
+        let (_, id) = self.soonest.last()?;
+        self.slots.get(*self.at.get(id)?).cloned()
     }
 
     pub fn len(&self) -> usize {
         self.slots.len()
-    }
-
-    pub fn is_empty(&self) -> bool {
-        self.slots.is_empty()
     }
 }
 
@@ -364,6 +410,8 @@ pub enum Unexpected {
     NoAnswer { cause: String },
     #[error("{of} was answered {status} {code}")]
     Status { of: &'static str, status: StatusCode, code: String },
+    #[error("no consent receipt could be signed")]
+    NoConsent,
     #[error("a body is not as documented")]
     Body,
     #[error("a repeated key was answered {second}, at first {first}, or with other bytes")]
@@ -430,12 +478,15 @@ mod tests {
     fn a_slot_that_is_not_bookable_any_more_leaves_the_shelf() {
         let page = |items: Value| FeedPage { body: json!({ "items": items }), cursor: Some(9), lag_ms: None };
         let mut shelf = Shelf::default();
-        let slot = |id: &str, bookable: bool| json!({ "id": id, "state": "updated", "data": { "bookable": bookable } });
+        let slot = |id: &str, bookable: bool| {
+            let left = if bookable { "1-4" } else { "0" };
+            json!({ "id": id, "state": "updated", "data": { "status": "open", "remaining_bucket": left } })
+        };
         shelf.take(&page(json!([slot("s-1", true), slot("s-2", true), slot("s-3", false)])));
         assert_eq!((shelf.len(), shelf.cursor), (2, 9));
         shelf.take(&page(json!([slot("s-1", false), { "id": "s-9", "state": "deleted" }])));
-        assert_eq!(shelf.slots, ["s-2"]);
+        assert_eq!(shelf.last().map(|offer| offer.id).as_deref(), Some("s-2"));
         shelf.take(&page(json!([{ "id": "s-2", "state": "deleted" }])));
-        assert!(shelf.is_empty() && shelf.at.is_empty() && shelf.soonest.is_empty());
+        assert!(shelf.slots.is_empty() && shelf.at.is_empty() && shelf.soonest.is_empty());
     }
 }

@@ -7,6 +7,7 @@ use super::codes::is_conflict;
 use super::tally::Seen;
 use crate::decide::{Entry, OpResult, What};
 use crate::domain::{BookingId, EndReason, PartnerId, PersonNo, Position, SeriesId, SlotKey};
+use crate::ledger::Report;
 use crate::legacy::sqlite::recount::{Recount, ReservationStatus};
 
 /// At least this share of booking requests meets a real conflict, or the run was too quiet to prove anything.
@@ -66,6 +67,8 @@ pub struct Evidence<'a> {
     pub seen: &'a Seen,
     /// By partner; empty where the feeds were not read.
     pub feeds: &'a BTreeMap<String, FeedStates>,
+    /// The ledger's own hashes, computed anew.
+    pub chain: &'a Report,
     /// Without traffic there is nothing to contend.
     pub contention_expected: bool,
 }
@@ -91,7 +94,7 @@ pub fn judge(evidence: &Evidence<'_>) -> Verdict {
     let mut verdict = Verdict { refused: evidence.seen.refused.clone(), ..Verdict::default() };
     count_requests(evidence, &mut verdict);
     legacy_alone(evidence.recount, &mut verdict);
-    ledger_alone(&bookings, &mut verdict);
+    ledger_alone(evidence.chain, &bookings, &mut verdict);
     acknowledged(evidence, &bookings, &mut verdict);
     both(evidence, &bookings, &mut verdict);
     feeds(evidence, &bookings, &mut verdict);
@@ -157,6 +160,31 @@ fn replay(entries: &[Entry]) -> BTreeMap<BookingId, Told> {
     bookings
 }
 
+/// Bookings and cancels that wait for their outcome in the legacy system.
+#[derive(Debug, Default)]
+pub struct Unfinished(BTreeSet<Position>);
+
+impl Unfinished {
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    pub fn take(&mut self, entry: &Entry) {
+        match &entry.what {
+            What::Booked(_) | What::Cancelled { coalesced: false, .. } => {
+                self.0.insert(entry.position);
+            }
+            What::Cancelled { booking, coalesced: true } => {
+                self.0.remove(&booking.0);
+            }
+            What::OpDone { op, .. } => {
+                self.0.remove(op);
+            }
+            _ => {}
+        }
+    }
+}
+
 fn converted(told: &mut Told, result: &OpResult) {
     match result {
         OpResult::Converted { .. } => {
@@ -215,7 +243,9 @@ fn legacy_alone(recount: &Recount, verdict: &mut Verdict) {
     verdict.none("legacy: slots whose counter is wrong", miscounted.collect());
 }
 
-fn ledger_alone(bookings: &BTreeMap<BookingId, Told>, verdict: &mut Verdict) {
+fn ledger_alone(chain: &Report, bookings: &BTreeMap<BookingId, Told>, verdict: &mut Verdict) {
+    verdict.state("ledger: entries", chain.entries);
+    verdict.none("ledger: damaged places", chain.damage.iter().map(ToString::to_string).collect());
     let mut active: BTreeMap<(PersonNo, &SeriesId), Vec<BookingId>> = BTreeMap::new();
     for (id, told) in bookings {
         if told.ended.is_none() {
