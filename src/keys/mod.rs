@@ -1,6 +1,7 @@
-//! Keys and what is done with them: person tokens, request MACs, consent receipts, partners' API keys.
+//! Keys and what is done with them: person tokens, consent receipts, partners' API keys.
 //!
-//! Owns the key folder. Does not decide anything: who may ask for a token, and how often, is the desk's.
+//! Owns the key folder. Does not decide anything: who may ask for a token, and how often, is the desk's. MACs of
+//! requests are `intake`'s.
 //!
 //! Invariants: a key is never logged, never in an error, never in the environment or an argument; key files are 0600
 //! in a 0700 folder or are refused; secrets are compared in constant time; a destroyed key is never made again.
@@ -11,7 +12,6 @@
 mod bearer;
 mod folder;
 mod receipt;
-mod request;
 mod token;
 
 use ring::hmac;
@@ -21,18 +21,11 @@ pub use folder::{KeyError, KeyFolder};
 pub use receipt::{
     DemoIssuer, Expected, Receipt, ReceiptError, ReceiptKey, ReceiptRequest, ReceiptRules, SignedBy, parse_receipt_key,
 };
-pub use request::RequestMacs;
 pub use token::{Environment, Epochs, Opened, PersonTokens};
 
 /// Are the two equal? Takes the same time wherever they differ: what is compared are MACs under `key`.
 fn is_same(key: &hmac::Key, a: &[u8], b: &[u8]) -> bool {
     hmac::verify(key, a, hmac::sign(key, b).as_ref()).is_ok()
-}
-
-/// Adds a component with its length in front, so that no two lists of components read alike.
-fn frame(context: &mut hmac::Context, component: &[u8]) {
-    context.update(&(component.len() as u64).to_be_bytes());
-    context.update(component);
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ use crate::domain::PartnerId;
 
 use super::catalogue::Catalogue;
 use super::check::{Context, check_mapping};
+use super::check_across::check_across;
 use super::check_catalogue::{check_catalogue, check_partners, check_policy};
 use super::error::{MappingError, RuleId};
 use super::feed_mapping::{FeedKind, FeedMapping};
@@ -94,6 +95,7 @@ pub fn load(files: &BTreeMap<String, Vec<u8>>) -> Result<MappingSet, Vec<Mapping
     for (file, partner, kind, mapping) in &mappings {
         check_mapping(&mut problems, &context, file, partner, *kind, mapping);
     }
+    check_across(&mut problems, &mappings);
     if !problems.found.is_empty() {
         return Err(sorted(problems.found));
     }

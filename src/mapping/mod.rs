@@ -12,6 +12,7 @@
 
 pub mod catalogue;
 mod check;
+mod check_across;
 mod check_catalogue;
 pub mod error;
 pub mod feed_mapping;

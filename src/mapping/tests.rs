@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use miette::{GraphicalReportHandler, GraphicalTheme};
 use proptest::prelude::*;
 
-use crate::domain::PartnerId;
+use crate::domain::{PartnerId, Timestamp};
 
 use super::testing::{edited_files, load_edited, shipped, shipped_files};
 use super::{Class, FeedKind, MappingError, RuleId, load};
@@ -111,6 +111,15 @@ fn every_refusal_has_its_rule() {
             ),
         ),
         (Forbidden, (naver, KEEP_SERIES, "source = \"SERIES_CD\"\ntransform = { op = \"round_num\", to = 5 }")),
+        (Forbidden, (naver, "column = \"STATUS\"", "column = \"FREE\"")),
+        (KeyClass, (naver, "id = { source = \"SLOT_ID\"", "id = { source = \"SITE_ID\"")),
+        (
+            KeyClass,
+            (naver, "id = { source = \"SLOT_ID\", prefix = \"s-\"", "id = { source = \"SLOT_ID\", prefix = \"t-\""),
+        ),
+        (KeyClass, ("naver/bookings.toml", "prefix = \"s-\"", "prefix = \"slot-\"")),
+        (Shape, ("partners.toml", "receipts = \"issuer\"", "receipts = \"partner\"")),
+        (Shape, ("partners.toml", "receipts = \"issuer\"", "receipts = \"issuer\", receipt_public_key = \"abc\"")),
         (NotBuilt, (naver, KEEP_SERIES, "source = \"SERIES_CD\"\ntransform = { op = \"oprf_index\", bits = 128 }")),
         (KeyClass, ("naver/sites.toml", "id = { source = \"SITE_ID\"", "id = { source = \"TEL\"")),
         (
@@ -204,6 +213,15 @@ fn a_retired_mapping_is_not_published_and_not_fetched_for() {
     assert!(shipped().layout("slot").unwrap().at_name("MIN_AGE").is_some());
     assert!(set.layout("slot").unwrap().at_name("MIN_AGE").is_none());
     assert!(set.layout("slot").unwrap().at_name("CAPACITY").is_some());
+}
+
+#[test]
+fn a_contract_runs_from_its_first_day_through_its_last() {
+    let set = shipped();
+    let naver = set.partner(&PartnerId::new("naver").unwrap()).unwrap();
+    let runs = |at: &str| naver.has_contract(Timestamp::parse_rfc3339(at).unwrap());
+    assert!(!runs("2025-12-31T23:59:59+09:00") && runs("2026-01-01T00:00:00+09:00"));
+    assert!(runs("2027-12-31T23:59:59+09:00") && !runs("2028-01-01T00:00:00+09:00"));
 }
 
 #[test]

@@ -342,7 +342,6 @@ fn digests_move_with_what_they_cover() {
         (naver, "cutoff_min = 30", "cutoff_min = 60"),
         (naver, "[\"OPEN\", \"CLOSED\"]", "[\"OPEN\"]"),
         (naver, "\"1-4\"", "\"1–4\""),
-        (naver, "prefix = \"s-\"", "prefix = \"t-\""),
         ("tables/slot_status.csv", "OPEN,open", "OPEN,bookable"),
         ("policy.toml", "capacity_max = 3", "capacity_max = 4"),
     ];
@@ -350,6 +349,9 @@ fn digests_move_with_what_they_cover() {
         let (c, a) = digests(&[edit]);
         assert!(c != content && a != approval, "{edit:?}");
     }
+    let (s, t) = ("prefix = \"s-\"", "prefix = \"t-\"");
+    let files = [naver, "kakao/slots.toml", "audit/slots.toml", "naver/bookings.toml", "kakao/bookings.toml"];
+    assert_ne!(digests(&files.map(|file| (file, s, t))).0, content);
     let in_approval = [
         (naver, "Which dose", "The dose"),
         (naver, "partner_max = \"P1D\"", "partner_max = \"P2D\""),
