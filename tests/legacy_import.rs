@@ -197,6 +197,20 @@ fn the_report_is_kept_and_machine_readable() {
 }
 
 #[test]
+fn the_proof_can_be_run_later_from_the_database() {
+    for publication in [smart(), cowin()] {
+        let imported = imported(&publication);
+        let kept = import::stored(&imported.connection).unwrap();
+        let texts = |p: &Publication| -> Vec<_> {
+            p.records.iter().map(|r| (r.place.clone(), r.kind, r.within, r.json.clone())).collect()
+        };
+        assert_eq!(texts(&kept), texts(&publication));
+        assert_eq!(kept.unreadable, publication.unreadable);
+        assert_eq!(compared(&imported, &kept), compared(&imported, &publication));
+    }
+}
+
+#[test]
 fn an_import_goes_into_an_empty_database_only() {
     let mut imported = imported(&cowin());
     let error = import::load(&mut imported.connection, &smart(), now()).unwrap_err();

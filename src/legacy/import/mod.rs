@@ -25,6 +25,7 @@ pub use compare::{Comparison, Difference, FieldNames, compare};
 pub use source::{
     Fetch, Publication, RawRecord, RecordKind, read_cowin, read_cowin_file, read_smart_dir, read_smart_url,
 };
+pub use store::stored;
 
 use crate::domain::Timestamp;
 use crate::legacy::LegacyError;

@@ -21,6 +21,8 @@ pub enum RecordKind {
 }
 
 impl RecordKind {
+    pub const ALL: [RecordKind; 4] = [RecordKind::Site, RecordKind::Schedule, RecordKind::Slot, RecordKind::Other];
+
     pub fn code(self) -> &'static str {
         match self {
             RecordKind::Site => "site",
