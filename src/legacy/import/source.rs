@@ -61,6 +61,11 @@ struct ManifestFile {
     url: String,
 }
 
+/// Reads what a path names: a folder is SMART Scheduling Links, a file is a CoWIN response.
+pub fn read_path(path: &Path) -> Result<Publication, ImportError> {
+    if path.is_dir() { read_smart_dir(path) } else { read_cowin_file(path) }
+}
+
 /// Reads a publication saved to a folder: the manifest (`$bulk-publish` or `manifest.json`) and, for each URL in it,
 /// the file with the URL's last segment.
 pub fn read_smart_dir(folder: &Path) -> Result<Publication, ImportError> {
