@@ -12,7 +12,7 @@ mod import;
 mod native;
 mod partner;
 mod show;
-mod stage;
+pub mod stage;
 mod tally;
 mod traffic;
 mod verdict;
