@@ -78,6 +78,18 @@ async fn a_repeated_key_gets_the_same_answer_without_the_desk() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_refusal_that_the_ledger_has_forgotten_is_decided_anew() {
+    let bridge = bridge(|_| ()).await;
+    for n in 1..=2 {
+        let got = bridge.book(KEY, &wish("s-closed")).await;
+        assert_eq!(got.status_and_code(), (409, "slot_closed".into()));
+        assert_eq!((got.header("idempotency-replayed"), bridge.asked.load(Ordering::SeqCst)), (None, n));
+    }
+    let fate = bridge.get(&format!("/v1/booking-requests/{KEY}")).await;
+    assert_eq!(fate.status_and_code(), (404, "unknown_request".into()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_known_key_is_replayed_whatever_its_age() {
     let bridge = bridge(|_| ()).await;
     let first = bridge.book(KEY, &wish("s-1")).await;

@@ -343,6 +343,10 @@ pub async fn start_over(
     Bridge { address, asked, seen, evidence, intake, feeds, view, clock, partners, stop, running }
 }
 
+fn text_of(body: &Bytes) -> &str {
+    std::str::from_utf8(body).unwrap()
+}
+
 /// Answers as the slot's name says; a real reply is stored and made visible before it is sent.
 struct Desk {
     answers: Answers,
@@ -459,6 +463,10 @@ impl Desk {
         if let Some(known) = known {
             let stored = StoredReply { entry: known.entry, status, body: body.clone() };
             self.kept.0.lock().unwrap().insert(known.entry, stored);
+            if text_of(&body).contains("slot_closed") {
+                // As if the refusal were older than the ledger keeps it.
+                self.kept.0.lock().unwrap().remove(&known.entry);
+            }
         }
         let touched = booking.map(|b| Touched::Booking(Arc::new(b))).into_iter().collect();
         let keys = known.into_iter().collect();
