@@ -59,7 +59,7 @@ pub struct BookBody {
 pub struct AlternativesWanted {
     #[schema(maximum = 10)]
     pub max: u8,
-    #[schema(minimum = 1, maximum = 50)]
+    #[schema(minimum = 1, maximum = 20)]
     pub within_km: u8,
 }
 
@@ -120,8 +120,8 @@ impl Booking {
         if alternatives.max > 10 {
             return Err(Fault::invalid("alternatives.max", "0 to 10"));
         }
-        if !(1..=50).contains(&alternatives.within_km) {
-            return Err(Fault::invalid("alternatives.within_km", "1 to 50"));
+        if !(1..=20).contains(&alternatives.within_km) {
+            return Err(Fault::invalid("alternatives.within_km", "1 to 20"));
         }
         Ok(Booking {
             slot_id: body.slot_id.clone(),

@@ -12,7 +12,7 @@ use http::{HeaderMap, Method, StatusCode, header};
 
 use crate::answer::{Code, Problem};
 use crate::domain::{BodyMac, BookingId, PartnerId, Position, SlotKey};
-use crate::durable::{Answer, KnownKey};
+use crate::durable::{Answer, KnownKey, StoredReply};
 use crate::intake::{self, Ask, BookBody, Booking, Declined, RequestKey};
 
 use super::feeds::{is_held, off_worker};
@@ -60,8 +60,9 @@ pub(super) async fn book(
     let key = api.parts.macs.key(&partner, &key);
     let mac = api.parts.macs.body(&Method::POST, BOOKINGS, &body);
     // A known key is answered before anything else is looked at, and without the desk.
-    if let Some(known) = api.parts.view.key(&key) {
-        let decided = replay(&api, known, mac).await?;
+    if let Some(known) = api.parts.view.key(&key)
+        && let Some(decided) = replay(&api, known, mac).await?
+    {
         return Ok(booked(&api, &partner, decided));
     }
     let person = intake::person(&*api.parts.tokens, &partner, &booking.person)?;
@@ -79,27 +80,45 @@ fn published_slot(api: &Api, partner: &PartnerId, public_id: &str) -> Result<Slo
     slot.map(|slot| slot.key.clone()).ok_or(Problem::new(Code::UnknownSlot))
 }
 
-/// The reply first sent for a known key, bit for bit.
-async fn replay(api: &Arc<Api>, known: KnownKey, mac: BodyMac) -> Result<Decided, Problem> {
+/// The reply first sent for a known key, bit for bit. `None` for a refusal that the ledger has forgotten already: the
+/// desk decides anew.
+async fn replay(api: &Arc<Api>, known: KnownKey, mac: BodyMac) -> Result<Option<Decided>, Problem> {
     if known.body != mac {
         return Err(Problem::new(Code::IdempotencyKeyReused));
     }
-    let durable = api.parts.view.durable();
-    stored(api, known.entry, durable).await
+    first_reply(api, known).await
 }
 
-pub(super) async fn stored(api: &Arc<Api>, entry: Position, durable: Position) -> Result<Decided, Problem> {
+/// What was first answered to a known key; `None` as in `replay`.
+pub(super) async fn first_reply(api: &Arc<Api>, known: KnownKey) -> Result<Option<Decided>, Problem> {
+    let durable = api.parts.view.durable();
+    let found = stored(api, known.entry, durable).await?;
+    if found.is_none() && known.accepted {
+        return Err(lost(known.entry));
+    }
+    Ok(found)
+}
+
+async fn stored(api: &Arc<Api>, entry: Position, durable: Position) -> Result<Option<Decided>, Problem> {
     let work = api.clone();
     let reply = off_worker(move || work.parts.replies.reply(entry)).await?;
     let reply = reply.map_err(|error| {
         tracing::error!(%error, "a stored reply could not be read");
         Problem::new(Code::Internal)
     })?;
-    let reply = reply.ok_or_else(|| {
-        tracing::error!(%entry, "a known key has no stored reply");
-        Problem::new(Code::Internal)
-    })?;
-    Ok(Decided { status: reply.status, body: reply.body, entry: Some(reply.entry), durable, told: Told::Again })
+    let told = |reply: StoredReply| Decided {
+        status: reply.status,
+        body: reply.body,
+        entry: Some(reply.entry),
+        durable,
+        told: Told::Again,
+    };
+    Ok(reply.map(told))
+}
+
+fn lost(entry: Position) -> Problem {
+    tracing::error!(%entry, "a known key has no stored reply");
+    Problem::new(Code::Internal)
 }
 
 /// Has the desk decide, within the caller's rate.
@@ -109,7 +128,9 @@ pub(super) async fn decide(api: &Arc<Api>, partner: &PartnerId, ask: Ask) -> Res
     }
     let wait_max = Duration::from_millis(api.parts.settings.reply_ms_max);
     match api.parts.intake.ask(partner.clone(), ask, wait_max).await {
-        Ok(Answer::Reply { replay_of: Some(entry), durable, .. }) => stored(api, entry, durable).await,
+        Ok(Answer::Reply { replay_of: Some(entry), durable, .. }) => {
+            stored(api, entry, durable).await?.ok_or_else(|| lost(entry))
+        }
         Ok(Answer::Reply { status, body, entry, durable, replay_of: None }) => {
             Ok(Decided { status, body, entry, durable, told: Told::First })
         }

@@ -1,7 +1,7 @@
 //! Health, metrics and documentation: no identity, no state of anybody.
 
 use std::fmt::Write;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use axum::extract::{Path, State};
 use axum::response::{Html, IntoResponse, Response};
@@ -12,7 +12,7 @@ use crate::answer::{Code, Problem};
 
 use super::Api;
 use super::headers;
-use super::router::openapi_json;
+use super::router::{document, openapi_json};
 
 pub(super) async fn alive() -> Response {
     plain("ok\n".to_owned(), StatusCode::OK)
@@ -37,14 +37,16 @@ fn plain(text: String, status: StatusCode) -> Response {
 }
 
 pub(super) async fn openapi() -> Response {
-    let mut response = openapi_json().into_response();
+    static DOCUMENT: LazyLock<String> = LazyLock::new(openapi_json);
+    let mut response = DOCUMENT.as_str().into_response();
     headers::set(response.headers_mut(), "content-type", "application/json");
     headers::set(response.headers_mut(), "cache-control", "public, max-age=300");
     response
 }
 
 pub(super) async fn docs() -> Response {
-    let mut response = Html(page(&super::router::document())).into_response();
+    static PAGE: LazyLock<String> = LazyLock::new(|| page(&document()));
+    let mut response = Html(PAGE.as_str()).into_response();
     headers::set(response.headers_mut(), "cache-control", "public, max-age=300");
     response
 }

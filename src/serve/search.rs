@@ -13,7 +13,7 @@ use crate::answer::{Code, Object, Problem};
 use crate::domain::{BookingView, PartnerId, PersonRef};
 use crate::intake::{self, RequestKey, SearchBody, SearchFor};
 
-use super::bookings::stored;
+use super::bookings::first_reply;
 use super::gate::Caller;
 use super::headers::{self, About};
 use super::schema::{BookingList, ProblemAnswer, RequestAnswer};
@@ -85,7 +85,7 @@ pub(super) async fn fate(
     let key = RequestKey::new(&key)?;
     let known = api.parts.view.key(&api.parts.macs.key(&partner, &key));
     let known = known.ok_or(Problem::new(Code::UnknownRequest))?;
-    let decided = stored(&api, known.entry, api.parts.view.durable()).await?;
+    let decided = first_reply(&api, known).await?.ok_or(Problem::new(Code::UnknownRequest))?;
     let state = if known.accepted { "committed" } else { "rejected" };
     let reply: &RawValue = serde_json::from_slice(&decided.body).map_err(|_| Problem::new(Code::Internal))?;
     let body = serde_json::to_vec(&Fate { state, status: decided.status, reply });

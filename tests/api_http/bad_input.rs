@@ -60,7 +60,7 @@ async fn every_bad_body_has_its_code() {
         ("bad series", with("series", json!("가")), 400, "invalid_value"),
         ("bad version", with("accept_version", json!("XY")), 400, "invalid_value"),
         ("too many alternatives", with("alternatives", json!({"max": 11, "within_km": 1})), 400, "invalid_value"),
-        ("too wide", with("alternatives", json!({"max": 1, "within_km": 51})), 400, "invalid_value"),
+        ("too wide", with("alternatives", json!({"max": 1, "within_km": 21})), 400, "invalid_value"),
         ("bad reference", with("partner_ref", json!("a b")), 400, "invalid_value"),
         ("telephone number", with("partner_ref", json!("010-1234-5678")), 400, "partner_ref_personal"),
         ("resident number", with("partner_ref", json!("900101-1234567")), 400, "partner_ref_personal"),

@@ -1,12 +1,30 @@
 //! Booking, replay, status, cancel, search.
 
 use std::sync::atomic::Ordering;
+use std::task::Poll;
 
 use serde_json::{Value, json};
 
 use crate::doubles::bridge;
 
 pub const KEY: &str = "8e03978e-40d5-43dd-bc93-6894a57f9324";
+
+/// Waits for all of them at once.
+pub async fn all<F: Future>(futures: impl IntoIterator<Item = F>) -> Vec<F::Output> {
+    let mut waiting: Vec<_> = futures.into_iter().map(Box::pin).map(|f| (f, None)).collect();
+    std::future::poll_fn(move |cx| {
+        for (future, done) in waiting.iter_mut().filter(|(_, done)| done.is_none()) {
+            if let Poll::Ready(value) = future.as_mut().poll(cx) {
+                *done = Some(value);
+            }
+        }
+        if waiting.iter().any(|(_, done)| done.is_none()) {
+            return Poll::Pending;
+        }
+        Poll::Ready(waiting.iter_mut().filter_map(|(_, done)| done.take()).collect())
+    })
+    .await
+}
 
 pub fn wish(slot: &str) -> Value {
     json!({
@@ -57,6 +75,18 @@ async fn a_repeated_key_gets_the_same_answer_without_the_desk() {
         assert_eq!(again.header("content-type"), first.header("content-type"));
         assert_eq!(bridge.asked.load(Ordering::SeqCst), asked);
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refusal_that_the_ledger_has_forgotten_is_decided_anew() {
+    let bridge = bridge(|_| ()).await;
+    for n in 1..=2 {
+        let got = bridge.book(KEY, &wish("s-closed")).await;
+        assert_eq!(got.status_and_code(), (409, "slot_closed".into()));
+        assert_eq!((got.header("idempotency-replayed"), bridge.asked.load(Ordering::SeqCst)), (None, n));
+    }
+    let fate = bridge.get(&format!("/v1/booking-requests/{KEY}")).await;
+    assert_eq!(fate.status_and_code(), (404, "unknown_request".into()));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -179,10 +209,14 @@ async fn what_the_desk_cannot_answer_is_told_apart() {
     assert_eq!(broken.status_and_code(), (503, "not_durable".into()));
     assert!((1..=4).contains(&broken.header("retry-after").unwrap().parse::<u32>().unwrap()));
     assert_eq!(broken.json()["retry"], json!("same_key"));
-    // The four places of the queue are taken by requests that are never answered.
-    for n in 0..4 {
-        let late = bridge.book(&format!("{KEY}-{n}"), &wish("s-late")).await;
-        assert_eq!(late.status_and_code(), (409, "request_in_progress".into()));
+    // The places of the queue are taken by requests that are never answered; who gives up leaves its place taken.
+    let wish_late = wish("s-late");
+    let late = (0..64).map(|n| {
+        let (bridge, wish_late) = (&bridge, &wish_late);
+        async move { bridge.book(&format!("{KEY}-{n}"), wish_late).await.status_and_code() }
+    });
+    for (status, code) in all(late).await {
+        assert_eq!((status, code.as_str()), (409, "request_in_progress"));
     }
     let over = bridge.book(&format!("{KEY}-5"), &wish("s-1")).await;
     assert_eq!(over.status_and_code(), (503, "overloaded".into()));

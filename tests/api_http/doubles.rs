@@ -94,7 +94,11 @@ impl OpenToken for Tokens {
             Some("other") => Opened::Person(PersonRef::Known(PersonNo(8))),
             Some("nobody") => Opened::Person(PersonRef::Nobody(99)),
             Some("old") => Opened::Expired,
-            _ => Opened::Unknown,
+            Some(other) => match other.strip_prefix('p').and_then(|number| number.parse().ok()) {
+                Some(number) => Opened::Person(PersonRef::Known(PersonNo(number))),
+                None => Opened::Unknown,
+            },
+            None => Opened::Unknown,
         }
     }
 }
@@ -223,6 +227,7 @@ pub struct Bridge {
     pub asked: Arc<AtomicUsize>,
     pub seen: Arc<Seen>,
     pub evidence: Arc<Evidence>,
+    pub intake: Intake,
     pub feeds: Arc<Feeds>,
     pub view: Arc<View>,
     pub clock: Arc<FixedClock>,
@@ -251,6 +256,9 @@ pub fn slot(key: &str, remaining: u32) -> SlotView {
     }
 }
 
+/// Few, so that a test can fill the queue; with the real desk nothing waits long enough to notice.
+const REQUESTS_MAX: usize = 64;
+
 const SLOTS: [&str; 8] = ["1", "full", "closed", "barred", "late", "broken", "hidden", "own"];
 
 pub fn answers(public_url: &str) -> Answers {
@@ -267,6 +275,32 @@ pub async fn bridge(change: impl FnOnce(&mut Settings)) -> Bridge {
 }
 
 pub async fn start(change: impl FnOnce(&mut Settings), door: Option<Door>) -> Bridge {
+    start_over(change, door, scripted).await
+}
+
+/// What decides: takes the queue, fills the view, and says where stored replies are.
+pub struct CoreParts {
+    pub queue: Receiver<Submission>,
+    pub view: Arc<View>,
+    pub answers: Answers,
+    pub asked: Arc<AtomicUsize>,
+}
+
+fn scripted(parts: CoreParts) -> Arc<dyn Replies> {
+    let CoreParts { queue, view, answers, asked } = parts;
+    let slots = SLOTS.map(|key| Touched::Slot(Arc::new(slot(key, 3))));
+    let batch = Durable { first: Position(1), last: Position(5), at: NOW, touched: slots.into(), keys: Vec::new() };
+    Fill(view.clone()).durable(&Arc::new(batch));
+    let kept = Arc::new(Kept::default());
+    tokio::spawn(Desk { answers, view, kept: kept.clone(), asked, at: 5 }.run(queue));
+    kept
+}
+
+pub async fn start_over(
+    change: impl FnOnce(&mut Settings),
+    door: Option<Door>,
+    core: impl FnOnce(CoreParts) -> Arc<dyn Replies>,
+) -> Bridge {
     let mut settings = Settings { public_url: "https://bridge.example".into(), ..Settings::default() };
     change(&mut settings);
     let door = match door {
@@ -274,17 +308,13 @@ pub async fn start(change: impl FnOnce(&mut Settings), door: Option<Door>) -> Br
         None => Door::loopback("127.0.0.1:0".parse().unwrap()).await.unwrap(),
     };
     let address = door.address().unwrap();
-    let (intake, queue) = Intake::new(Bounds { requests_max: 4, inner_max: 4 });
+    let (intake, queue) = Intake::new(Bounds { requests_max: REQUESTS_MAX, inner_max: 4 });
     let view = Arc::new(View::default());
     view.set_mark(PollMark { started_at: NOW.plus_ms(-140), position: Position(5), full_at: NOW.plus_ms(-312_000) });
-    let slots = SLOTS.map(|key| Touched::Slot(Arc::new(slot(key, 3))));
-    let batch = Durable { first: Position(1), last: Position(5), at: NOW, touched: slots.into(), keys: Vec::new() };
-    Fill(view.clone()).durable(&Arc::new(batch));
     let answers = answers(&settings.public_url);
-    let (kept, asked) = (Arc::new(Kept::default()), Arc::new(AtomicUsize::new(0)));
+    let asked = Arc::new(AtomicUsize::new(0));
     let clock = Arc::new(FixedClock(AtomicI64::new(NOW.0)));
-    let desk = Desk { answers: answers.clone(), view: view.clone(), kept: kept.clone(), asked: asked.clone(), at: 5 };
-    tokio::spawn(desk.run(queue));
+    let replies = core(CoreParts { queue, view: view.clone(), answers: answers.clone(), asked: asked.clone() });
     let access = |name: &str| Access {
         partner: PartnerId::new(name).unwrap(),
         bearer_sha256: vec![bearer_digest(&format!("test_{name}"))],
@@ -297,9 +327,9 @@ pub async fn start(change: impl FnOnce(&mut Settings), door: Option<Door>) -> Br
     let api = Api::new(Parts {
         settings,
         view: view.clone(),
-        intake,
+        intake: intake.clone(),
         feeds: feeds.clone(),
-        replies: kept,
+        replies,
         answers: Arc::new(ArcSwap::from_pointee(answers)),
         macs: Macs::new(&Secret::new(vec![1; 32])),
         tokens: Arc::new(Tokens),
@@ -310,7 +340,11 @@ pub async fn start(change: impl FnOnce(&mut Settings), door: Option<Door>) -> Br
     });
     let stop = CancellationToken::new();
     let running = Some(tokio::spawn(run(api, vec![door], stop.clone())));
-    Bridge { address, asked, seen, evidence, feeds, view, clock, partners, stop, running }
+    Bridge { address, asked, seen, evidence, intake, feeds, view, clock, partners, stop, running }
+}
+
+fn text_of(body: &Bytes) -> &str {
+    std::str::from_utf8(body).unwrap()
 }
 
 /// Answers as the slot's name says; a real reply is stored and made visible before it is sent.
@@ -429,6 +463,10 @@ impl Desk {
         if let Some(known) = known {
             let stored = StoredReply { entry: known.entry, status, body: body.clone() };
             self.kept.0.lock().unwrap().insert(known.entry, stored);
+            if text_of(&body).contains("slot_closed") {
+                // As if the refusal were older than the ledger keeps it.
+                self.kept.0.lock().unwrap().remove(&known.entry);
+            }
         }
         let touched = booking.map(|b| Touched::Booking(Arc::new(b))).into_iter().collect();
         let keys = known.into_iter().collect();

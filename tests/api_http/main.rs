@@ -3,6 +3,7 @@
 mod bad_input;
 mod bookings;
 mod connections;
+mod core;
 mod doubles;
 mod feeds;
 mod golden;

@@ -24,7 +24,7 @@ fn certificates(directory: &Path) -> DevCerts {
 async fn network(certificates: &DevCerts) -> Bridge {
     let config = server_config(&certificates.server).unwrap();
     let door = Door::network("127.0.0.1:0".parse().unwrap(), config).await.unwrap();
-    start(|_| (), Some(door)).await
+    start(|settings| settings.header_ms_max = 2_000, Some(door)).await
 }
 
 fn client(certificates: &DevCerts, who: Option<usize>) -> ClientConfig {
@@ -103,6 +103,16 @@ async fn plain_http_gets_no_answer_on_the_network_and_no_listener_beyond_loopbac
     assert!(!all.starts_with(b"HTTP"));
     let refused = Door::loopback("0.0.0.0:0".parse().unwrap()).await;
     assert_eq!(refused.err().map(|error| error.code()), Some("plain_on_network"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_handshake_that_never_begins_is_cut() {
+    let directory = tempfile::tempdir().unwrap();
+    let certificates = certificates(directory.path());
+    let bridge = network(&certificates).await;
+    let mut all = Vec::new();
+    let _ = bridge.connect().await.read_to_end(&mut all).await;
+    assert_eq!(all, b"");
 }
 
 #[tokio::test(flavor = "multi_thread")]
