@@ -1,13 +1,19 @@
 //! slotbridge
+pub mod admin;
 pub mod answer;
+pub mod app;
 pub mod capture;
+pub mod cli;
 pub mod clock;
+pub mod config;
 pub mod decide;
+pub mod demo;
 pub mod domain;
 pub mod durable;
 pub mod evidence;
 pub mod feed;
 pub mod intake;
+pub mod keys;
 pub mod ledger;
 pub mod legacy;
 pub mod mapping;
@@ -17,5 +23,6 @@ pub mod publish;
 pub mod register;
 pub mod schedule;
 pub mod serve;
+pub mod telemetry;
 pub mod view;
 pub mod writeback;
