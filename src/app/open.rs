@@ -416,12 +416,10 @@ struct Random(Arc<Register>);
 
 impl AssignToken for Random {
     fn assigned(&self, scope: &str, value: &str, bits: u32) -> Result<String, NotAssigned> {
-        let narrow = u8::try_from(bits).map_err(|_| NotAssigned)?;
-        let number = self.0.random_number(scope, value, narrow).map_err(|error| {
+        self.0.random_hex(scope, value, bits).map_err(|error| {
             tracing::error!(code = error.code(), %error, "a random number could not be assigned");
             NotAssigned
-        })?;
-        Ok(format!("{number:0width$x}", width = bits.div_ceil(4) as usize))
+        })
     }
 }
 
