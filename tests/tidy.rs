@@ -215,6 +215,16 @@ fn a_file_that_only_tests_compile_ships_nothing() {
     finds(found, &["src/view/ci.rs:1"]);
 }
 
+#[test]
+fn no_text_holds_an_unresolved_conflict() {
+    none(texts_below(root(), "").iter().flat_map(|(path, text)| bans::conflicts(path, text)).collect());
+}
+
+#[test]
+fn an_unresolved_conflict_is_found() {
+    finds(bans::conflicts("a.rs", "ours\n<<<<<<< HEAD\n"), &["a.rs:2"]);
+}
+
 /// One TLS stack and one provider of cryptography: rustls with ring. `cargo deny` says more, this needs no network.
 const NEVER_LOCKED: &[&str] = &["openssl", "openssl-sys", "native-tls", "aws-lc-rs", "aws-lc-sys"];
 

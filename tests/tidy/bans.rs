@@ -207,6 +207,13 @@ pub fn test_habits(source: &Source) -> Vec<String> {
     found
 }
 
+/// What a merge leaves where two sides met.
+pub fn conflicts(path: &str, text: &str) -> Vec<String> {
+    let is_mark = |line: &&str| line.starts_with("<<<<<<< ") || line.starts_with(">>>>>>> ");
+    let marks = text.lines().enumerate().filter(|(_, line)| is_mark(line));
+    marks.map(|(no, _)| format!("{path}:{}: an unresolved conflict", no + 1)).collect()
+}
+
 /// Folders of whoever wrote it: the text must hold on every machine.
 pub fn machine_paths(path: &str, text: &str) -> Vec<String> {
     // Built so that this file does not hold them itself.
