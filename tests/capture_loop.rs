@@ -10,8 +10,8 @@ use slotbridge::capture::{Capture, Lane, Parts, Poll, Settings};
 use slotbridge::clock::{Clock, SystemClock};
 use slotbridge::decide::{Ask, BookAsk, CohortSet, Desk, Event, Outcome, Policy, SeriesPolicy};
 use slotbridge::domain::{
-    BodyMac, BookingId, BookingStatus, Fact, KeyMac, PartnerId, PersonNo, PersonRef, SeriesId, SlotKey, SlotStatus,
-    Sync, Timestamp,
+    BodyMac, BookingId, BookingStatus, Fact, KeyMac, PartnerId, PersonNo, PersonRef, Position, SeriesId, SlotKey,
+    SlotStatus, Sync, Timestamp,
 };
 use slotbridge::durable::{Answer, Render, Rendered};
 use slotbridge::intake::{Bounds, Intake};
@@ -114,6 +114,19 @@ impl World {
         self.intake.submit_blocking(Event::Request { ticket: 0, partner: naver(), ask }).unwrap()
     }
 
+    /// Books; a slot without free units gets some by the next turn.
+    fn booked(&self, person: PersonNo, slot: &SlotKey) -> Position {
+        let mut last = None;
+        for _ in 0..5 {
+            match self.book(person, slot) {
+                Answer::Reply { status: 201, entry: Some(entry), .. } => return entry,
+                refused => last = Some(refused),
+            }
+            self.write_back();
+        }
+        panic!("never booked: {last:?}");
+    }
+
     fn write_back(&self) {
         let settings = slotbridge::legacy::sqlite::Settings::new(&self.legacy());
         let mut port = SqliteWrite::open(&settings).unwrap();
@@ -152,10 +165,7 @@ fn what_is_booked_here_is_reserved_there_once_and_what_is_booked_there_is_known_
     let refused = world.book(free[0], &slot.key);
     assert!(matches!(refused, Answer::Reply { status: 409, .. }), "{refused:?}");
     world.write_back();
-    let Answer::Reply { status: 201, entry: Some(kept), .. } = world.book(free[0], &slot.key) else { panic!("booked") };
-    let Answer::Reply { status: 201, entry: Some(ended), .. } = world.book(free[1], &slot.key) else {
-        panic!("booked")
-    };
+    let (kept, ended) = (world.booked(free[0], &slot.key), world.booked(free[1], &slot.key));
     world.write_back();
     let cancel = Ask::Cancel { booking: BookingId(ended), if_match: None };
     world.intake.submit_blocking(Event::Request { ticket: 0, partner: naver(), ask: cancel }).unwrap();
