@@ -363,3 +363,56 @@ fn the_threads_poll_by_themselves_and_stop_when_told() {
     assert!(setup.capture.stats().statements > 0);
     assert!(matches!(setup.desk.take().last(), Some(Fact::Slot(slot)) if slot.native == 7));
 }
+
+/// A cut that never ends by itself.
+struct Endless(std::sync::mpsc::Sender<()>);
+
+impl slotbridge::legacy::LegacyRead for Endless {
+    fn columns(&mut self, _: &str) -> Result<Vec<(String, String)>, slotbridge::legacy::LegacyError> {
+        Ok(Vec::new())
+    }
+    fn cut(
+        &mut self,
+        _: &[&slotbridge::mapping::Layout],
+        sink: &mut dyn FnMut(usize, Vec<Value>) -> Result<(), slotbridge::legacy::LegacyError>,
+    ) -> Result<slotbridge::legacy::CutInfo, slotbridge::legacy::LegacyError> {
+        let _ = self.0.send(());
+        loop {
+            sink(0, person("P1", "ci", "50s", "ACTIVE"))?;
+        }
+    }
+    fn changed_since(
+        &mut self,
+        _: &slotbridge::mapping::Layout,
+        _: Timestamp,
+        _: &mut slotbridge::legacy::RowSink<'_>,
+    ) -> Result<slotbridge::legacy::CutInfo, slotbridge::legacy::LegacyError> {
+        panic!("hints follow a full cut")
+    }
+    fn by_keys(
+        &mut self,
+        _: &slotbridge::mapping::Layout,
+        _: &[&str],
+        _: &mut slotbridge::legacy::RowSink<'_>,
+    ) -> Result<slotbridge::legacy::CutInfo, slotbridge::legacy::LegacyError> {
+        panic!("hints follow a full cut")
+    }
+    fn statements(&self) -> u64 {
+        0
+    }
+}
+
+#[test]
+fn a_stop_breaks_off_a_cut_that_would_go_on() {
+    let dir = tempfile::tempdir().unwrap();
+    let setup = setup(dir.path());
+    let (told, cuts) = std::sync::mpsc::channel();
+    let connect: slotbridge::capture::Connect =
+        std::sync::Arc::new(move || Ok(Box::new(Endless(told.clone())) as Box<dyn slotbridge::legacy::LegacyRead>));
+    let running = setup.capture.start(&connect).unwrap();
+    for _ in 0..2 {
+        cuts.recv_timeout(std::time::Duration::from_secs(60)).unwrap();
+    }
+    running.stop();
+    assert_eq!(setup.desk.take(), []);
+}

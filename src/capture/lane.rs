@@ -20,6 +20,8 @@ pub struct Report {
     pub changed: u64,
     pub gone: u64,
     pub bad: u64,
+    /// How long the legacy system was kept busy.
+    pub read_us: u64,
     /// The legacy system's clock when the poll began to read.
     pub as_of: Timestamp,
     /// Why nothing was applied: the cut was not believed.
@@ -95,7 +97,7 @@ impl Lane {
             let mut intaking = self.intaking(plans)?;
             intaking.seen = Some(vec![Seen::default(); plans.len()]);
             let layouts: Vec<&Layout> = plans.iter().map(|plan| &plan.layout).collect();
-            let info = read(&mut intaking, |sink| reader.cut(&layouts, sink))?;
+            let info = read(&capture, &mut intaking, |sink| reader.cut(&layouts, sink))?;
             let seen = intaking.seen.take().unwrap_or_default();
             let report = finish(&capture, Poll::Full, plans, intaking);
             let mut missing = Vec::new();
@@ -211,7 +213,7 @@ impl Lane {
         let mut intaking = self.intaking(plans)?;
         intaking.sighted = Some(Vec::new());
         let layout = &plans[0].layout;
-        let info = read(&mut intaking, |sink| ask(layout, &mut |row| sink(0, row)))?;
+        let info = read(&capture, &mut intaking, |sink| ask(layout, &mut |row| sink(0, row)))?;
         let sighted = intaking.sighted.take().unwrap_or_default();
         let report = finish(&capture, poll, plans, intaking);
         self.stage.end()?;
@@ -241,12 +243,13 @@ impl Lane {
 
 /// Runs a read into the stage. A failure of ours ends the read and is told instead of the reader's.
 fn read(
+    capture: &Capture,
     intaking: &mut Intaking<'_>,
     ask: impl FnOnce(&mut Sink<'_>) -> Result<CutInfo, LegacyError>,
 ) -> Result<CutInfo, CaptureError> {
     let mut own = None;
     let mut sink = |plan: usize, row: Vec<Value>| {
-        intaking.row(plan, row).map_err(|error| {
+        capture.go_on().and_then(|()| intaking.row(plan, row)).map_err(|error| {
             own = Some(error);
             LegacyError {
                 kind: LegacyErrorKind::Halt,
@@ -255,7 +258,9 @@ fn read(
             }
         })
     };
+    let begun = Instant::now();
     let info = ask(&mut sink);
+    intaking.read_us = u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX);
     let result = match (own, info) {
         (Some(own), _) => Err(own),
         (None, Err(error)) => Err(error.into()),
@@ -281,7 +286,7 @@ impl Read {
 
 fn finish(capture: &Capture, poll: Poll, plans: &[Plan], intaking: Intaking<'_>) -> Read {
     let mut stats = locked(&capture.stats);
-    let mut report = Report::default();
+    let mut report = Report { read_us: intaking.read_us, ..Report::default() };
     for (plan, tally) in plans.iter().zip(&intaking.tally) {
         stats.tally(poll, &plan.layout.object, *tally);
         report.rows += tally.rows;
@@ -300,6 +305,7 @@ fn sum(total: Option<Report>, next: Report) -> Report {
         changed: total.changed + next.changed,
         gone: total.gone + next.gone,
         bad: total.bad + next.bad,
+        read_us: total.read_us + next.read_us,
         as_of: total.as_of.min(next.as_of),
         refused: None,
     }

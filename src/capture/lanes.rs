@@ -1,6 +1,7 @@
 //! The threads: full cuts, hints and persons, each with a connection of its own, so that a long cut never holds up
 //! the fast poll.
 
+use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
@@ -21,6 +22,7 @@ const PAUSE_LAST_MS: u64 = 60_000;
 
 /// The running threads. Dropping it stops them without waiting.
 pub struct Running {
+    capture: Arc<Capture>,
     doors: Vec<Sender<Call>>,
     threads: Vec<JoinHandle<()>>,
 }
@@ -39,8 +41,9 @@ impl Running {
         }
     }
 
-    /// Stops at the end of the poll that runs and waits for it.
+    /// Breaks off the polls that run, which then change nothing, and waits for the threads.
     pub fn stop(mut self) {
+        self.capture.stopping.store(true, Ordering::Release);
         for door in &self.doors {
             let _ = door.send(Call::Stop);
         }
@@ -66,7 +69,7 @@ impl Capture {
     /// Starts the threads. `resend` comes first.
     pub fn start(self: &Arc<Self>, connect: &Connect) -> Result<Running, std::io::Error> {
         let followed: Arc<Mutex<Option<Timestamp>>> = Arc::default();
-        let mut running = Running { doors: Vec::new(), threads: Vec::new() };
+        let mut running = Running { capture: self.clone(), doors: Vec::new(), threads: Vec::new() };
         let lanes: [(&str, Vec<Job>); 3] = [
             ("capture-full", self.full_jobs(&followed)),
             ("capture-hints", self.hint_jobs(&followed)),
@@ -93,7 +96,8 @@ impl Capture {
             let followed = followed.clone();
             let run = move |lane: &mut Lane, reader: &mut dyn LegacyRead| {
                 let report = lane.full(&group, reader)?;
-                if offers && report.refused.is_none() {
+                if offers {
+                    // Also of a cut that is not believed: what changes from now on is not in doubt.
                     locked(&followed).get_or_insert(report.as_of);
                     lane.purge()?;
                 }
@@ -183,7 +187,7 @@ impl Loop {
         loop {
             match self.turn(&mut lane, &mut reader) {
                 Ok(()) => self.pause_ms = PAUSE_FIRST_MS,
-                Err(CaptureError::DeskStopped) => return,
+                Err(CaptureError::DeskStopped | CaptureError::Stopping) => return,
                 Err(error) => {
                     self.told(&error);
                     reader = None;
@@ -207,12 +211,11 @@ impl Loop {
                 None => reader.insert((self.connect)()?),
             };
             let (begun, before) = (Instant::now(), open.statements());
-            (job.run)(lane, &mut **open)?;
-            let elapsed_ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
-            let wait_ms = next_poll_ms(job.interval_ms, elapsed_ms, self.capture.settings.duty_percent_max);
+            let read_ms = (job.run)(lane, &mut **open)?.read_us / 1_000;
+            let wait_ms = next_poll_ms(job.interval_ms, read_ms, self.capture.settings.duty_percent_max);
             job.due = begun + Duration::from_millis(wait_ms);
             locked(&self.capture.stats).statements += open.statements().saturating_sub(before);
-            tracing::debug!(job = job.name, elapsed_ms, wait_ms, "polled");
+            tracing::debug!(job = job.name, read_ms, wait_ms, "polled");
         }
         Ok(())
     }

@@ -22,6 +22,7 @@ mod stats;
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use tokio::sync::watch;
@@ -100,6 +101,9 @@ pub enum CaptureError {
     Register(#[from] RegisterError),
     #[error("the desk has stopped")]
     DeskStopped,
+    /// Whoever runs the threads wants them to end.
+    #[error("capture is stopping")]
+    Stopping,
     #[error("the desk answered {answered} of {sent} facts")]
     Answer { sent: usize, answered: u32 },
     #[error("object {object} has no layout")]
@@ -116,6 +120,7 @@ impl CaptureError {
             CaptureError::Store { .. } | CaptureError::Stored { .. } => "mirror_store",
             CaptureError::Register(error) => error.code(),
             CaptureError::DeskStopped => "desk_stopped",
+            CaptureError::Stopping => "stopping",
             CaptureError::Answer { .. } => "desk_answer",
             CaptureError::Unknown { .. } => "capture_object",
             CaptureError::Random => "random",
@@ -156,6 +161,7 @@ pub struct Capture {
     /// Rows that hints read while a full cut of theirs runs, and as of when.
     sightings: Mutex<Option<Sightings>>,
     resent: watch::Sender<bool>,
+    stopping: AtomicBool,
 }
 
 #[derive(Default)]
@@ -196,6 +202,7 @@ impl Capture {
             delivery: Mutex::default(),
             sightings: Mutex::default(),
             resent: watch::channel(false).0,
+            stopping: AtomicBool::new(false),
         }))
     }
 
@@ -270,6 +277,7 @@ impl Capture {
     fn deliver(&self, scope: Scope) -> Result<(u64, Option<Position>), CaptureError> {
         let (mut sent, mut last) = (0, None);
         loop {
+            self.go_on()?;
             let _turn = locked(&self.delivery);
             let waiting = self.mirror.waiting(scope, FACTS_MAX)?;
             if waiting.is_empty() {
@@ -303,14 +311,20 @@ impl Capture {
         self.view.set_mark(*mark);
     }
 
+    /// A long poll or delivery asks this at each step, so that a stop takes no longer than one.
+    fn go_on(&self) -> Result<(), CaptureError> {
+        if self.stopping.load(Ordering::Acquire) { Err(CaptureError::Stopping) } else { Ok(()) }
+    }
+
     fn plan(&self, object: &str) -> Option<&Plan> {
         self.plans.iter().find(|plan| plan.layout.object.as_str() == object)
     }
 }
 
-/// Milliseconds from the start of a poll that took `elapsed_ms` to the next: `max(interval, elapsed / max duty)`.
-pub fn next_poll_ms(interval_ms: u64, elapsed_ms: u64, duty_percent_max: u32) -> u64 {
-    let by_duty = elapsed_ms.saturating_mul(100) / u64::from(duty_percent_max.clamp(1, 100));
+/// Milliseconds from the start of a poll that kept the legacy system busy for `read_ms` to the next:
+/// `max(interval, read / max duty)`.
+pub fn next_poll_ms(interval_ms: u64, read_ms: u64, duty_percent_max: u32) -> u64 {
+    let by_duty = read_ms.saturating_mul(100) / u64::from(duty_percent_max.clamp(1, 100));
     interval_ms.max(by_duty)
 }
 

@@ -60,7 +60,7 @@ fn cut(capture: &Capture, reader: &mut dyn LegacyRead) -> Result<Report, Capture
     let mut persons = Persons::new(capture, plan)?;
     let mut own = None;
     let mut sink = |_: usize, row: Vec<Value>| {
-        persons.row(row).map_err(|error| {
+        capture.go_on().and_then(|()| persons.row(row)).map_err(|error| {
             own = Some(error);
             LegacyError {
                 kind: LegacyErrorKind::Halt,
@@ -69,14 +69,16 @@ fn cut(capture: &Capture, reader: &mut dyn LegacyRead) -> Result<Report, Capture
             }
         })
     };
+    let begun = Instant::now();
     let info = reader.cut(&[&plan.layout], &mut sink);
+    let read_us = u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX);
     if let Some(own) = own {
         return Err(own);
     }
     let info = info?;
     persons.flush()?;
     let lost = persons.lost();
-    let mut report = Report { as_of: info.as_of, ..persons.report.clone() };
+    let mut report = Report { as_of: info.as_of, read_us, ..persons.report.clone() };
     if let Err(refused) = capture.believe(&plan.layout.object, persons.live, lost.len() as u64, report.rows) {
         return Ok(Report { refused: Some(refused), ..report });
     }

@@ -140,6 +140,8 @@ pub struct Intaking<'a> {
     pub seen: Option<Vec<Seen>>,
     /// Keys read, for a full cut that runs beside this poll.
     pub sighted: Option<Vec<(usize, Box<str>)>>,
+    /// How long the legacy system was kept busy.
+    pub read_us: u64,
     pub tally: Vec<Tally>,
     pub bad: Vec<(usize, super::convert::BadRow)>,
 }
@@ -161,7 +163,17 @@ const BAD_REPORTED_MAX: usize = 100;
 impl<'a> Intaking<'a> {
     pub fn new(plans: &'a [Plan], register: &'a crate::register::Register, stage: &'a mut Stage) -> Intaking<'a> {
         let tally = vec![Tally::default(); plans.len()];
-        Intaking { plans, register, stage, batch: Vec::new(), seen: None, sighted: None, tally, bad: Vec::new() }
+        Intaking {
+            plans,
+            register,
+            stage,
+            batch: Vec::new(),
+            seen: None,
+            sighted: None,
+            read_us: 0,
+            tally,
+            bad: Vec::new(),
+        }
     }
 
     pub fn row(&mut self, plan: usize, row: Vec<crate::domain::Value>) -> Result<(), CaptureError> {

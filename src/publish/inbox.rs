@@ -36,7 +36,10 @@ struct State {
 #[derive(Debug, Default)]
 pub(super) struct Inbox {
     state: Mutex<State>,
-    changed: Condvar,
+    /// The publisher was told to begin or to stop.
+    told: Condvar,
+    /// The durable end moved. Apart from `told`, so that a batch does not wake a publisher that waits for its tick.
+    moved: Condvar,
 }
 
 /// What was dirty up to the end of a batch.
@@ -47,7 +50,7 @@ pub(super) struct Taken {
 
 impl Inbox {
     pub(super) fn new(durable: Position) -> Inbox {
-        Inbox { state: Mutex::new(State { durable, ..State::default() }), changed: Condvar::new() }
+        Inbox { state: Mutex::new(State { durable, ..State::default() }), ..Inbox::default() }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -65,21 +68,21 @@ impl Inbox {
     /// Waits until the batch that holds `position` was handed over; false when the publisher is to stop.
     pub(super) fn wait_durable(&self, position: Position) -> bool {
         let state = self.lock();
-        let state = self.changed.wait_while(state, |state| !state.stopping && state.durable < position);
+        let state = self.moved.wait_while(state, |state| !state.stopping && state.durable < position);
         !state.unwrap_or_else(|poisoned| poisoned.into_inner()).stopping
     }
 
     /// Waits for the word that NULL rows were sent again; false when the publisher is to stop.
     pub(super) fn wait_ready(&self) -> bool {
         let state = self.lock();
-        let state = self.changed.wait_while(state, |state| !state.stopping && !state.ready);
+        let state = self.told.wait_while(state, |state| !state.stopping && !state.ready);
         !state.unwrap_or_else(|poisoned| poisoned.into_inner()).stopping
     }
 
     /// Waits out the time to the next tick; false when the publisher is to stop.
     pub(super) fn wait_tick(&self, pause: Duration) -> bool {
         let state = self.lock();
-        let waited = self.changed.wait_timeout_while(state, pause, |state| !state.stopping);
+        let waited = self.told.wait_timeout_while(state, pause, |state| !state.stopping);
         !waited.unwrap_or_else(|poisoned| poisoned.into_inner()).0.stopping
     }
 }
@@ -95,7 +98,7 @@ impl Consumer for Dirty {
         }
         state.durable = state.durable.max(batch.last);
         drop(state);
-        self.0.changed.notify_all();
+        self.0.moved.notify_all();
     }
 }
 
@@ -107,12 +110,13 @@ impl Control {
     /// Capture's rows with position NULL were sent again and are durable: publishing may begin.
     pub fn ready(&self) {
         self.0.lock().ready = true;
-        self.0.changed.notify_all();
+        self.0.told.notify_all();
     }
 
     /// Ends the thread before its next tick. What was not published is published after the next start.
     pub fn stop(&self) {
         self.0.lock().stopping = true;
-        self.0.changed.notify_all();
+        self.0.told.notify_all();
+        self.0.moved.notify_all();
     }
 }

@@ -26,11 +26,13 @@ pub struct Waiting<T> {
 pub struct Outbox<T> {
     ops: BTreeMap<Position, Waiting<T>>,
     backoff: Backoff,
+    /// An op that failed more often runs alone: it may be what makes its batches fail.
+    together_failures_max: u32,
 }
 
 impl<T: Clone> Outbox<T> {
-    pub fn new(backoff: Backoff) -> Outbox<T> {
-        Outbox { ops: BTreeMap::new(), backoff }
+    pub fn new(backoff: Backoff, together_failures_max: u32) -> Outbox<T> {
+        Outbox { ops: BTreeMap::new(), backoff, together_failures_max }
     }
 
     /// An op that is known already stays as it is.
@@ -50,11 +52,15 @@ impl<T: Clone> Outbox<T> {
             if blocked.contains(&waiting.slot) {
                 continue;
             }
-            if waiting.due > now {
+            let alone = waiting.failures > self.together_failures_max;
+            if waiting.due > now || (alone && !batch.is_empty()) {
                 blocked.insert(waiting.slot.clone());
                 continue;
             }
             batch.push((*position, waiting.clone()));
+            if alone {
+                break;
+            }
         }
         batch.sort_by(|(a, x), (b, y)| x.slot.cmp(&y.slot).then(a.cmp(b)));
         batch
@@ -97,11 +103,6 @@ impl<T: Clone> Outbox<T> {
         self.ops.values().filter(|waiting| waiting.in_doubt).count()
     }
 
-    /// Most failures of any op: a sign that one op may be what makes batches fail.
-    pub fn failures_max(&self) -> u32 {
-        self.ops.values().map(|waiting| waiting.failures).max().unwrap_or(0)
-    }
-
     pub fn len(&self) -> usize {
         self.ops.len()
     }
@@ -118,7 +119,7 @@ mod tests {
     const PAUSE: Backoff = Backoff { first_ms: 100, last_ms: 1_000 };
 
     fn outbox(ops: &[(u64, &str)]) -> Outbox<char> {
-        let mut outbox = Outbox::new(PAUSE);
+        let mut outbox = Outbox::new(PAUSE, 2);
         for (position, slot) in ops {
             outbox.add(Position(*position), SlotKey::new(slot).unwrap(), 'x', Timestamp(0));
         }
@@ -155,5 +156,17 @@ mod tests {
         assert_eq!(outbox.failed(&[Position(1), Position(2)], true, Timestamp(0), 7), [Position(2)]);
         assert!(outbox.failed(&[Position(9)], true, Timestamp(0), 7).is_empty());
         assert!(outbox.next_due().unwrap() > Timestamp(0));
+    }
+
+    #[test]
+    fn an_op_that_keeps_failing_runs_alone_and_holds_up_nobody() {
+        let mut outbox = outbox(&[(1, "a"), (2, "b")]);
+        for _ in 0..3 {
+            outbox.failed(&[Position(1)], false, Timestamp(0), 7);
+        }
+        assert_eq!(positions(&outbox.batch(Timestamp(0), 50)), [2]);
+        assert_eq!(positions(&outbox.batch(Timestamp(1_000), 50)), [1]);
+        outbox.done(Position(1));
+        assert_eq!(positions(&outbox.batch(Timestamp(1_000), 50)), [2]);
     }
 }

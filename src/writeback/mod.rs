@@ -28,7 +28,7 @@ pub struct Settings {
     pub idle_ms: u64,
     pub pause_first_ms: u64,
     pub pause_last_ms: u64,
-    /// Failures in a row after which ops run one by one, so that one of them cannot hold up the rest.
+    /// An op that failed more often runs alone, so that it cannot hold up the rest.
     pub together_failures_max: u32,
 }
 

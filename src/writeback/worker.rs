@@ -54,7 +54,7 @@ impl Worker {
             register,
             clock,
             incarnation,
-            outbox: Outbox::new(backoff),
+            outbox: Outbox::new(backoff, settings.together_failures_max),
             settings,
             control: Control::Run,
             control_at: None,
@@ -277,10 +277,7 @@ impl Worker {
     }
 
     fn batch_max(&self) -> usize {
-        match self.outbox.failures_max() > self.settings.together_failures_max {
-            true => 1,
-            false => self.settings.batch_max.clamp(1, MAX_OPS),
-        }
+        self.settings.batch_max.clamp(1, MAX_OPS)
     }
 
     fn idle(&self, now: Timestamp) -> Turn {

@@ -1,8 +1,8 @@
 // Harvests one feed with @openactive/harvesting-utils while it changes, and compares what it holds with the snapshot.
 //   node harvest.mjs BASE_URL TOKEN FEED [--until-eof | --for SECONDS]
-// Harvests from now on; changes may end when a line (or the end) is read from standard input (--until-eof, the
-// default) or after SECONDS. Then it goes on until it holds what a snapshot holds. Prints one JSON object;
-// exit 1 if they differ or the harvester gave up.
+// Says `following` on standard error at its first end of the feed. Changes may end once something (or the end) is read
+// from standard input (--until-eof, the default) or after SECONDS. Then it goes on until it holds what a snapshot
+// holds. Prints one JSON object; exit 1 if they differ, a change number did not grow or the harvester gave up.
 import { createRequire } from 'node:module';
 
 const require = createRequire(import.meta.url);
@@ -23,9 +23,14 @@ const counts = { pages: 0, updated: 0, deleted: 0, ends: 0, resumed: 0 };
 let reachedEnd = false;
 let gaveUp = null;
 
+const numbers = new Map();
+const repeated = [];
+
 function take(page) {
   counts.pages += 1;
   for (const item of page.items) {
+    if ((numbers.get(item.id) ?? 0) >= item.modified) repeated.push({ id: item.id, modified: item.modified });
+    numbers.set(item.id, item.modified);
     if (item.state === 'deleted') {
       counts.deleted += 1;
       held.delete(item.id);
@@ -38,14 +43,8 @@ function take(page) {
 
 // Until its first end of the feed the tool takes an item that changes meanwhile for a duplicate, unless pages are
 // publicly cacheable, which a partner's feeds are not. It stops before handing over that page; another harvest goes on
-// at the same page, if the item's number really grew.
-function isUpdateMeanwhile(errors) {
-  return errors.every((error) => {
-    const { type, message } = error.data ?? error;
-    const id = /duplicate id `"(.*)"` in /.exec(message)?.[1];
-    return type === 'no_duplicate_items' || (id !== undefined && held.has(id));
-  });
-}
+// at the same page, and `take` sees to it that the item's number grew.
+const isDuplicate = (error) => (error.data ?? error).type === 'no_duplicate_items';
 
 async function harvest() {
   let from = feedUrl;
@@ -57,13 +56,14 @@ async function harvest() {
       processPage: async ({ rpdePage }) => take(rpdePage),
       onReachedEndOfFeed: async () => {
         counts.ends += 1;
+        if (counts.ends === 1) console.error('following');
         reachedEnd = true;
       },
       isOrdersFeed: false,
       loggingFns: { log: () => {}, logError: console.error, logErrorDuringHarvest: console.error },
       config: { howLongToSleepAtFeedEnd: () => 50, REQUEST_LOGGING_ENABLED: false },
     });
-    if (error.type !== 'rpde-validation-error' || !isUpdateMeanwhile(error.rpdeValidationErrors)) {
+    if (error.type !== 'rpde-validation-error' || !error.rpdeValidationErrors.every(isDuplicate)) {
       const because = error.rpdeValidationErrors?.map((e) => (e.data ?? e).message) ?? error.message;
       gaveUp = { type: error.type, status: error.resStatusCode, because };
       return;
@@ -115,8 +115,10 @@ while (!gaveUp && Date.now() < until) {
   different = differences(shot);
   if (different.length === 0) break;
 }
-const ok = !gaveUp && different.length === 0;
+const ok = !gaveUp && different.length === 0 && repeated.length === 0;
 const tool = '@openactive/harvesting-utils';
 const report = { tool, version, feed, ok, ...counts, held: held.size, snapshot: items, gave_up: gaveUp };
-console.log(JSON.stringify({ ...report, different: different.length, first: different.slice(0, 5) }, null, 2));
+const wrong = { different: different.length, repeated: repeated.length };
+const first = [...different.slice(0, 5), ...repeated.slice(0, 5)];
+console.log(JSON.stringify({ ...report, ...wrong, first }, null, 2));
 process.exit(ok ? 0 : 1);
