@@ -81,6 +81,7 @@ pub mod durable;
 pub mod evidence;
 pub mod feed;
 pub mod intake;
+pub mod keys;
 pub mod ledger;
 pub mod legacy;
 pub mod mapping;

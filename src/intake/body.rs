@@ -1,6 +1,10 @@
 //! Strict JSON: a body is exactly what the operation knows, or a fault that names the member and never a value.
 
-use serde::de::DeserializeOwned;
+use std::marker::PhantomData;
+
+use serde::Deserialize;
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{DeserializeOwned, Deserializer, MapAccess, Visitor};
 
 /// What is wrong with a request, before anything is decided.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,12 +52,44 @@ pub fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Fault> {
         return Err(Fault::new(FaultKind::InvalidUtf8));
     }
     let mut reader = serde_json::Deserializer::from_slice(bytes);
-    let value = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
+    let Members(value) = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
         let path = error.path().to_string();
         fault(&path, error.inner())
     })?;
     reader.end().map_err(|_| Fault::new(FaultKind::MalformedJson))?;
     Ok(value)
+}
+
+/// A type read from a JSON object only. Derived code would also take an array of the members in order.
+pub(super) struct Members<T>(pub(super) T);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Members<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Members<T>, D::Error> {
+        struct ObjectOnly<T>(PhantomData<T>);
+
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for ObjectOnly<T> {
+            type Value = Members<T>;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Members<T>, A::Error> {
+                T::deserialize(MapAccessDeserializer::new(map)).map(Members)
+            }
+        }
+
+        deserializer.deserialize_map(ObjectOnly(PhantomData))
+    }
+}
+
+/// For optional members that are objects.
+pub(super) fn optional_members<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Deserialize<'de>,
+{
+    Ok(Option::<Members<T>>::deserialize(deserializer)?.map(|Members(value)| value))
 }
 
 /// Serde's messages repeat values, so only their first words and the names between backticks are used.

@@ -11,6 +11,7 @@ use crate::domain::{
     Timestamp,
 };
 
+use super::body::optional_members;
 use super::{Fault, FaultKind, OpenToken, Opened};
 
 /// Bound of a request body, bytes.
@@ -48,7 +49,7 @@ pub struct BookBody {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(pattern = "^[A-Za-z0-9_-]{1,64}$", example = "K-1")]
     pub partner_ref: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "optional_members")]
     pub alternatives: Option<AlternativesWanted>,
 }
 

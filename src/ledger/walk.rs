@@ -75,8 +75,12 @@ pub(super) fn segment(
     };
     walk.entries.advance().map_err(read)?;
     walk.replies.advance().map_err(read)?;
-    while let Some(row) = batches.next().map_err(|error| walk.at(None, LedgerError::read(name, error)))? {
-        let batch = batch_of(row).map_err(|error| walk.at(None, LedgerError::read(name, error)))?;
+    loop {
+        // The batch that should come: the place to name when its own row cannot be read.
+        walk.batch = Some(link.next);
+        let failed = |error| walk.at(None, LedgerError::read(name, error));
+        let Some(row) = batches.next().map_err(failed)? else { break };
+        let batch = batch_of(row).map_err(failed)?;
         walk.batch(&batch, link)?;
     }
     walk.end()?;

@@ -9,7 +9,7 @@ use toml::Spanned;
 
 use crate::domain::PartnerId;
 
-use super::catalogue::{Catalogue, Class, Column, ColumnType, Object};
+use super::catalogue::{Catalogue, Class, Column, ColumnType, Object, Role};
 use super::error::RuleId;
 use super::feed_mapping::{FeedKind, FeedMapping, Field, Mode};
 use super::load::Problems;
@@ -22,6 +22,8 @@ pub(super) struct Context<'a> {
     pub policy: &'a Policy,
     pub partners: &'a BTreeMap<PartnerId, Partner>,
     pub tables: &'a BTreeMap<String, Table>,
+    /// Tables that are there and could not be read: reported once, not by everyone who names them.
+    pub broken: &'a BTreeSet<String>,
 }
 
 /// RPDE needs deleted items for so long.
@@ -50,8 +52,8 @@ pub(super) fn check_mapping(
         return;
     }
     check.key(object, mapping);
-    check.filters(object, mapping);
     let partner = context.partners.get(folder);
+    check.filters(object, mapping, partner);
     let mut names = BTreeSet::new();
     for field in &mapping.fields {
         if !names.insert(field.name.get_ref()) {
@@ -154,8 +156,10 @@ impl Check<'_, '_, '_> {
                 let help = "id.source must be a column of class public or operational";
                 self.add(rule.source.span(), RuleId::KeyClass, what, help);
             }
-            if !matches!(column.kind, ColumnType::Text) {
-                self.add(rule.source.span(), RuleId::KeyClass, "a key is a text", "choose a text column");
+            let names_rows = column.role == Some(Role::Key) || (column.derived && column.name == "BOOKING_ID");
+            if !names_rows || !matches!(column.kind, ColumnType::Text) {
+                let help = "id.source is the text column with the role `key`: what bookings accept";
+                self.add(rule.source.span(), RuleId::KeyClass, format!("{} does not name items", column.name), help);
             }
         }
         if let Some(prefix) = rule.prefix.as_ref().filter(|p| !is_prefix(p.get_ref())) {
@@ -164,7 +168,7 @@ impl Check<'_, '_, '_> {
         }
     }
 
-    fn filters(&mut self, object: &Object, mapping: &FeedMapping) {
+    fn filters(&mut self, object: &Object, mapping: &FeedMapping, partner: Option<&Partner>) {
         for filter in &mapping.filters {
             if filter.equals.is_some() == filter.one_of.is_some() || filter.allowed().is_empty() {
                 let what = "a filter has either `equals` or a non-empty `in`";
@@ -175,6 +179,12 @@ impl Check<'_, '_, '_> {
             if !matches!(column.class, Class::Public | Class::Operational | Class::OrgPublic) {
                 let what = format!("{} is {}: a filter on it would tell its value", column.name, column.class.code());
                 self.add(filter.column.span(), RuleId::Forbidden, what, "filter on public or operational columns");
+            }
+            let restricted = partner
+                .and_then(|p| self.context.policy.restriction(object.name.as_str(), &column.name, Op::Keep, p.role));
+            if let Some(restriction) = restricted {
+                let what = format!("the policy restricts {}: a filter on it would tell its value", column.name);
+                self.add(filter.column.span(), RuleId::Forbidden, what, restriction.reason.en.clone());
             }
             if !matches!(column.kind, ColumnType::Text | ColumnType::Integer) {
                 let what = "filters compare texts and whole numbers";
@@ -243,8 +253,9 @@ impl Check<'_, '_, '_> {
         let policy = self.context.policy;
         if let Some(restriction) = policy.restriction(object.name.as_str(), &column.name, op, role) {
             let what = format!("the policy forbids `{}` on {} for this partner", op.code(), column.name);
-            let ops: Vec<&str> = restriction.transforms.iter().map(|op| op.code()).collect();
-            let help = format!("allowed: drop, {}; reason: {}", ops.join(", "), restriction.reason.en);
+            let ops = restriction.transforms.iter().filter(|op| **op != Op::Drop).map(|op| op.code());
+            let ops: Vec<&str> = std::iter::once("drop").chain(ops).collect();
+            let help = format!("allowed: {}; reason: {}", ops.join(", "), restriction.reason.en);
             self.add(field.transform.op.span(), RuleId::Forbidden, what, help);
         }
         if object.name.as_str() == "slot" && column.name == "FREE" {
@@ -267,6 +278,9 @@ impl Check<'_, '_, '_> {
             _ => return,
         };
         let span = at.as_ref().map_or(spec.op.span(), Spanned::span);
+        if self.context.broken.contains(&path) {
+            return;
+        }
         let Some(table) = self.context.tables.get(&path) else {
             let what = format!("there is no {path}.csv");
             self.add(span, RuleId::MissingTable, what, "add the file or correct the name");

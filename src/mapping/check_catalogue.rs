@@ -9,7 +9,7 @@ use toml::Spanned;
 use super::catalogue::{Catalogue, Class, Column, Derived, Object, Role};
 use super::error::RuleId;
 use super::load::Problems;
-use super::policy::{Partners, Policy, ReceiptKind};
+use super::policy::{Partners, Policy, ReceiptKind, is_public_key};
 use super::transform::Op;
 
 const FILE: &str = "catalog.toml";
@@ -143,6 +143,10 @@ pub(super) fn check_policy(problems: &mut Problems<'_>, catalogue: &Catalogue, p
             problems.add(file, rule.span(), RuleId::Forbidden, what, help);
         }
     }
+    for issuer in policy.receipts.issuers.iter().filter(|issuer| !is_public_key(&issuer.public_key)) {
+        let what = format!("public_key of receipt issuer ‘{}’ is not an Ed25519 key in base64url", issuer.id);
+        problems.add(file, 0..0, RuleId::Shape, what, "43 characters, no padding");
+    }
     for restriction in &policy.restrictions {
         let Some(object) = catalogue.object(restriction.object.get_ref().as_str()) else {
             let what = format!("there is no object ‘{}’", restriction.object.get_ref());
@@ -192,6 +196,10 @@ pub(super) fn check_partners(problems: &mut Problems<'_>, policy: &Policy, partn
         if lookup.receipts == ReceiptKind::Partner && lookup.receipt_public_key.is_none() {
             let what = "receipts signed by the partner need its key";
             problems.add(file, partner.lookup.span(), RuleId::Shape, what, "add receipt_public_key");
+        }
+        if lookup.receipt_public_key.as_ref().is_some_and(|key| !is_public_key(key)) {
+            let what = "receipt_public_key is not an Ed25519 key in base64url";
+            problems.add(file, partner.lookup.span(), RuleId::Shape, what, "43 characters, no padding");
         }
     }
 }

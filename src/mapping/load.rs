@@ -1,6 +1,6 @@
 //! Bytes of the folder to a checked set, or every problem at once.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -10,6 +10,7 @@ use crate::domain::PartnerId;
 
 use super::catalogue::Catalogue;
 use super::check::{Context, check_mapping};
+use super::check_across::check_across;
 use super::check_catalogue::{check_catalogue, check_partners, check_policy};
 use super::error::{MappingError, RuleId};
 use super::feed_mapping::{FeedKind, FeedMapping};
@@ -63,11 +64,12 @@ pub fn load(files: &BTreeMap<String, Vec<u8>>) -> Result<MappingSet, Vec<Mapping
     let policy: Option<Policy> = required(&mut problems, "policy.toml");
     let partners: Option<Partners> = required(&mut problems, "partners.toml");
     let mut tables = BTreeMap::new();
+    let mut broken = BTreeSet::new();
     let mut mappings: Vec<(String, PartnerId, FeedKind, FeedMapping)> = Vec::new();
     for name in texts.keys() {
         match place(name) {
             Place::Known | Place::Passed => {}
-            Place::Table => read_table(&mut problems, name, &mut tables),
+            Place::Table => read_table(&mut problems, name, &mut tables, &mut broken),
             Place::Mapping(partner, kind) => {
                 mappings.extend(parse(&mut problems, name).map(|m| (name.clone(), partner, kind, m)));
             }
@@ -88,10 +90,12 @@ pub fn load(files: &BTreeMap<String, Vec<u8>>) -> Result<MappingSet, Vec<Mapping
     check_partners(&mut problems, &policy, &partners);
     let partners: BTreeMap<PartnerId, Partner> =
         partners.partners.into_iter().map(|p| (p.id.get_ref().clone(), p)).collect();
-    let context = Context { catalogue: &catalogue, policy: &policy, partners: &partners, tables: &tables };
+    let context =
+        Context { catalogue: &catalogue, policy: &policy, partners: &partners, tables: &tables, broken: &broken };
     for (file, partner, kind, mapping) in &mappings {
         check_mapping(&mut problems, &context, file, partner, *kind, mapping);
     }
+    check_across(&mut problems, &mappings);
     if !problems.found.is_empty() {
         return Err(sorted(problems.found));
     }
@@ -198,12 +202,21 @@ fn parse<T: DeserializeOwned>(problems: &mut Problems<'_>, name: &str) -> Option
     }
 }
 
-fn read_table(problems: &mut Problems<'_>, name: &str, tables: &mut BTreeMap<String, Table>) {
+fn read_table(
+    problems: &mut Problems<'_>,
+    name: &str,
+    tables: &mut BTreeMap<String, Table>,
+    broken: &mut BTreeSet<String>,
+) {
     let Some(text) = problems.texts.get(name) else { return };
+    let path = name.trim_end_matches(".csv").to_owned();
     match Table::parse(text) {
         Ok(table) => {
-            tables.insert(name.trim_end_matches(".csv").to_owned(), table);
+            tables.insert(path, table);
         }
-        Err(bad) => problems.add(name, bad.span, RuleId::Shape, bad.what, "a table is CSV with a header line"),
+        Err(bad) => {
+            broken.insert(path);
+            problems.add(name, bad.span, RuleId::Shape, bad.what, "a table is CSV with a header line");
+        }
     }
 }

@@ -12,6 +12,7 @@
 
 pub mod catalogue;
 mod check;
+mod check_across;
 mod check_catalogue;
 pub mod error;
 pub mod feed_mapping;
@@ -21,6 +22,8 @@ mod set;
 pub mod table;
 #[cfg(test)]
 pub mod testing;
+#[cfg(test)]
+mod tests;
 pub mod transform;
 
 pub use catalogue::{Catalogue, Class, Column, ColumnType, Layout, Object, Role};

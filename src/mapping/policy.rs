@@ -6,7 +6,7 @@ use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 use toml::Spanned;
 
-use crate::domain::{ObjectName, PartnerId};
+use crate::domain::{ObjectName, PartnerId, Timestamp};
 
 use super::catalogue::{Class, Text2};
 use super::transform::Op;
@@ -93,6 +93,24 @@ pub struct ReceiptIssuer {
     pub name: Text2,
     /// Ed25519, base64url without padding.
     pub public_key: String,
+}
+
+/// Ed25519 public keys are 32 bytes: 43 characters of base64url.
+pub(super) fn is_public_key(text: &str) -> bool {
+    text.len() == 43 && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
+}
+
+impl Partner {
+    /// Does the contract run on the day, in Seoul, of `now`?
+    pub fn has_contract(&self, now: Timestamp) -> bool {
+        let day = i64::from(now.seoul_day());
+        day_number(self.contract.starts) <= day && day <= day_number(self.contract.ends)
+    }
+}
+
+/// Days since 1970-01-01.
+fn day_number(date: Date) -> i64 {
+    jiff::civil::date(1970, 1, 1).until(date).map_or(0, |span| i64::from(span.get_days()))
 }
 
 impl Policy {

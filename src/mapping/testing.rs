@@ -1,6 +1,9 @@
 //! The shipped mappings, for tests. Compiled in, so that tests of pure modules read no file.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::domain::{Row, Value};
 
 use super::{MappingError, MappingSet, load};
 
@@ -36,11 +39,28 @@ pub fn shipped() -> MappingSet {
     load(&shipped_files()).expect("the shipped mappings load")
 }
 
-/// Loads the shipped folder after replacing `from` by `to` in one file; `from` must stand there.
-pub fn load_edited(file: &str, from: &str, to: &str) -> Result<MappingSet, Vec<MappingError>> {
+/// The shipped folder with `from` replaced by `to` in the named files, once each; `from` must stand there.
+pub fn edited_files(edits: &[(&str, &str, &str)]) -> BTreeMap<String, Vec<u8>> {
     let mut files = shipped_files();
-    let text = String::from_utf8(files[file].clone()).expect("shipped files are UTF-8");
-    assert!(text.contains(from), "{file} does not hold {from}");
-    files.insert(file.to_owned(), text.replacen(from, to, 1).into_bytes());
-    load(&files)
+    for (file, from, to) in edits {
+        let text = String::from_utf8(files[*file].clone()).expect("shipped files are UTF-8");
+        assert!(text.contains(from), "{file} does not hold {from}");
+        files.insert((*file).to_owned(), text.replacen(from, to, 1).into_bytes());
+    }
+    files
+}
+
+/// Loads `edited_files`.
+pub fn load_edited(edits: &[(&str, &str, &str)]) -> Result<MappingSet, Vec<MappingError>> {
+    load(&edited_files(edits))
+}
+
+/// A row of an object as capture would bring it: the named columns, everything else NULL.
+pub fn row(set: &MappingSet, object: &str, values: &[(&str, Value)]) -> Arc<Row> {
+    let layout = set.layout(object).expect("the object has a view");
+    for (name, _) in values {
+        assert!(layout.at_name(name).is_some(), "{name} is not fetched");
+    }
+    let value = |name: &str| values.iter().find(|(n, _)| *n == name).map_or(Value::Null, |(_, value)| value.clone());
+    Arc::new(Row(layout.columns.iter().map(|column| value(&column.name)).collect()))
 }

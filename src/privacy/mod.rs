@@ -9,6 +9,8 @@
 
 mod digest;
 mod projector;
+#[cfg(test)]
+mod tests;
 mod transform;
 
 use std::fmt::Write as _;

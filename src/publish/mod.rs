@@ -31,6 +31,8 @@ mod planner;
 mod publisher;
 mod run;
 mod store;
+#[cfg(test)]
+mod tests;
 mod tick;
 
 pub use feeds::{Feeds, Stats};

@@ -59,7 +59,7 @@ impl Publisher {
     }
 
     /// Takes over what the committer left: everything up to `self.durable` is in the feeds' dirty maps afterwards.
-    fn drain(&mut self) {
+    pub(super) fn drain(&mut self) {
         let taken = self.inbox.take();
         self.durable = taken.durable;
         for touched in taken.touched {
@@ -93,7 +93,8 @@ impl Publisher {
         done
     }
 
-    fn plan(
+    /// Decides what changes and under which numbers, from what was drained.
+    pub(super) fn plan(
         &mut self,
         at: usize,
         now: Timestamp,

@@ -39,12 +39,11 @@ impl<T: Clone> Outbox<T> {
         self.ops.entry(position).or_insert(waiting);
     }
 
-    /// Up to `max` ops that may run now, in slot order and in a slot by position. `allowed` holds back ops of a kind
-    /// without holding back what follows them.
-    pub fn batch(&self, now: Timestamp, max: usize, allowed: impl Fn(&T) -> bool) -> Vec<(Position, Waiting<T>)> {
+    /// Up to `max` ops that may run now, in slot order and in a slot by position.
+    pub fn batch(&self, now: Timestamp, max: usize) -> Vec<(Position, Waiting<T>)> {
         let mut blocked = BTreeSet::new();
         let mut batch = Vec::new();
-        for (position, waiting) in self.ops.iter().filter(|(_, waiting)| allowed(&waiting.op)) {
+        for (position, waiting) in &self.ops {
             if batch.len() >= max {
                 break;
             }
@@ -82,10 +81,10 @@ impl<T: Clone> Outbox<T> {
         newly
     }
 
-    /// When the next allowed op may run: of each slot only the first can. `None` when none waits.
-    pub fn next_due(&self, allowed: impl Fn(&T) -> bool) -> Option<Timestamp> {
+    /// When the next op may run: of each slot only the first can. `None` when none waits.
+    pub fn next_due(&self) -> Option<Timestamp> {
         let mut slots = BTreeSet::new();
-        let firsts = self.ops.values().filter(|waiting| allowed(&waiting.op) && slots.insert(&waiting.slot));
+        let firsts = self.ops.values().filter(|waiting| slots.insert(&waiting.slot));
         firsts.map(|waiting| waiting.due).min()
     }
 
@@ -133,8 +132,8 @@ mod tests {
     #[test]
     fn a_batch_is_in_slot_order_and_within_a_slot_by_position() {
         let outbox = outbox(&[(1, "b"), (2, "a"), (3, "b"), (4, "a")]);
-        assert_eq!(positions(&outbox.batch(Timestamp(0), 50, |_| true)), [2, 4, 1, 3]);
-        assert_eq!(positions(&outbox.batch(Timestamp(0), 3, |_| true)), [2, 1, 3]);
+        assert_eq!(positions(&outbox.batch(Timestamp(0), 50)), [2, 4, 1, 3]);
+        assert_eq!(positions(&outbox.batch(Timestamp(0), 3)), [2, 1, 3]);
     }
 
     #[test]
@@ -142,8 +141,8 @@ mod tests {
         let mut outbox = outbox(&[(1, "a"), (2, "b")]);
         outbox.failed(&[Position(1)], true, Timestamp(0), 7);
         outbox.add(Position(3), SlotKey::new("a").unwrap(), 'x', Timestamp(0));
-        assert_eq!(positions(&outbox.batch(Timestamp(0), 50, |_| true)), [2]);
-        assert_eq!(positions(&outbox.batch(Timestamp(100), 50, |_| true)), [1, 3, 2]);
+        assert_eq!(positions(&outbox.batch(Timestamp(0), 50)), [2]);
+        assert_eq!(positions(&outbox.batch(Timestamp(100), 50)), [1, 3, 2]);
         assert_eq!(outbox.in_doubt(), 1);
         outbox.done(Position(1));
         assert_eq!((outbox.in_doubt(), outbox.len()), (0, 2));
@@ -155,14 +154,6 @@ mod tests {
         assert_eq!(outbox.failed(&[Position(1)], true, Timestamp(0), 7), [Position(1)]);
         assert_eq!(outbox.failed(&[Position(1), Position(2)], true, Timestamp(0), 7), [Position(2)]);
         assert!(outbox.failed(&[Position(9)], true, Timestamp(0), 7).is_empty());
-        assert!(outbox.next_due(|_| true).unwrap() > Timestamp(0));
-        assert_eq!(outbox.next_due(|_| false), None);
-    }
-
-    #[test]
-    fn what_is_held_back_does_not_hold_back_others() {
-        let mut outbox = outbox(&[(1, "a")]);
-        outbox.add(Position(2), SlotKey::new("a").unwrap(), 'y', Timestamp(0));
-        assert_eq!(positions(&outbox.batch(Timestamp(0), 50, |op| *op == 'y')), [2]);
+        assert!(outbox.next_due().unwrap() > Timestamp(0));
     }
 }

@@ -1,30 +1,27 @@
 //! Published feeds: list, pages, snapshots.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::body::Body;
 use axum::extract::{Path, RawQuery, State};
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
-use bytes::Bytes;
 use http::{HeaderMap, StatusCode, header};
 
 use crate::answer::{Code, Problem};
 use crate::domain::{PartnerId, Position, Timestamp};
-use crate::publish::api::{FeedError, FeedInfo, Freshness, PageQuery};
+use crate::publish::api::{FeedError, FeedInfo, Freshness, Page, PageQuery};
 
 use super::Api;
 use super::gate::Caller;
 use super::headers::{self, About};
 use super::schema::{FeedAnswer, FeedList, FreshnessAnswer, MappingAnswer, ProblemAnswer, RpdePage};
+use super::wait;
 
 const LIMITS: [u32; 3] = [500, 1_000, 5_000];
 /// The one order of parameters: pages are shared, so each has one address.
 const PARAMETERS: [&str; 3] = ["afterChangeNumber", "limit", "walk"];
-/// Snapshots of a feed that are kept so that their address stays good while it is fetched.
-const KEPT_MAX: usize = 2;
-
 impl From<FeedError> for Problem {
     fn from(error: FeedError) -> Problem {
         match error {
@@ -93,6 +90,7 @@ fn described(public_url: &str, info: FeedInfo, fresh: Option<Freshness>) -> Feed
     ("limit" = Option<u32>, Query, description = "500, 1000 (default) or 5000"),
     ("walk" = Option<u64>, Query, description = "Part of `next`; never made up"),
     ("If-None-Match" = Option<String>, Header, description = "ETag of the page held"),
+    ("Prefer" = Option<String>, Header, description = "`wait=N`: an empty page is held up to N (30) seconds"),
 ), responses(
     (status = 200, description = "Items in order of change number", body = RpdePage),
     (status = 304, description = "The page held is still the page"),
@@ -106,14 +104,11 @@ pub(super) async fn page(
     request_headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let query = page_query(query.as_deref())?;
-    let now = api.parts.clock.now();
-    let (work, name) = (api.clone(), feed.clone());
-    let (page, freshness) = off_worker(move || {
-        let source = &work.parts.feeds;
-        (source.page(&caller.partner, &name, query), source.freshness(&caller.partner, &name, now))
-    })
-    .await?;
-    let page = page?;
+    let (page, waited) = match wait::wanted(&request_headers)? {
+        Some(wanted) => wait::page(&api, &caller.partner, &feed, query, wanted).await?,
+        None => (read(&api, &caller.partner, &feed, query).await?, None),
+    };
+    let freshness = api.parts.feeds.freshness(&caller.partner, &feed, api.parts.clock.now());
     let mut response = if is_held(&request_headers, &page.etag) {
         StatusCode::NOT_MODIFIED.into_response()
     } else {
@@ -122,8 +117,16 @@ pub(super) async fn page(
         response
     };
     headers::set(response.headers_mut(), "etag", &page.etag);
+    if let Some(granted) = waited {
+        headers::set(response.headers_mut(), "preference-applied", &format!("wait={granted}"));
+    }
     response.extensions_mut().insert(About { cursor: Some(page.cursor), freshness });
     Ok(feed_response(response, &feed))
+}
+
+pub(super) async fn read(api: &Arc<Api>, partner: &PartnerId, feed: &str, query: PageQuery) -> Result<Page, Problem> {
+    let (work, partner, feed) = (api.clone(), partner.clone(), feed.to_owned());
+    Ok(off_worker(move || work.parts.feeds.page(&partner, &feed, query)).await??)
 }
 
 fn page_query(raw: Option<&str>) -> Result<PageQuery, Problem> {
@@ -172,32 +175,35 @@ fn feed_response(mut response: Response, feed: &str) -> Response {
     response
 }
 
-/// Snapshots by address, for as long as a caller needs to follow the redirect.
+/// The snapshot that callers were last sent to, so that a crowd does not have one made each.
 #[derive(Default)]
-pub(super) struct Shelf(Mutex<BTreeMap<(PartnerId, String), VecDeque<Kept>>>);
-
-#[derive(Clone)]
-struct Kept {
-    cursor: Position,
-    body: Bytes,
-    made_at: Timestamp,
-}
+pub(super) struct Shelf(Mutex<BTreeMap<(PartnerId, String), (Position, Timestamp)>>);
 
 impl Shelf {
-    fn find(&self, partner: &PartnerId, feed: &str, test: impl Fn(&Kept) -> bool) -> Option<Kept> {
+    fn newest(&self, partner: &PartnerId, feed: &str) -> Option<(Position, Timestamp)> {
         let shelf = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        shelf.get(&(partner.clone(), feed.to_owned()))?.iter().rev().find(|kept| test(kept)).cloned()
+        shelf.get(&(partner.clone(), feed.to_owned())).copied()
     }
 
-    fn put(&self, partner: &PartnerId, feed: &str, kept: Kept) {
+    /// Feeds that exist only get here, so the map is as small as the partners' mappings.
+    fn put(&self, partner: &PartnerId, feed: &str, cursor: Position, made_at: Timestamp) {
         let mut shelf = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let row = shelf.entry((partner.clone(), feed.to_owned())).or_default();
-        row.retain(|other| other.cursor != kept.cursor);
-        row.push_back(kept);
-        while row.len() > KEPT_MAX {
-            row.pop_front();
+        shelf.insert((partner.clone(), feed.to_owned()), (cursor, made_at));
+    }
+}
+
+/// The cursor of a snapshot that can be fetched now.
+fn snapshot_cursor(api: &Api, partner: &PartnerId, feed: &str) -> Result<Position, FeedError> {
+    let (source, now) = (&api.parts.feeds, api.parts.clock.now());
+    if let Some((cursor, made_at)) = api.shelf.newest(partner, feed) {
+        let is_young = now.since_ms(made_at) < api.parts.settings.snapshot_age_ms_max;
+        if is_young && source.snapshot_at(partner, feed, cursor)?.is_some() {
+            return Ok(cursor);
         }
     }
+    let cursor = source.snapshot(partner, feed)?.cursor;
+    api.shelf.put(partner, feed, cursor, now);
+    Ok(cursor)
 }
 
 /// The newest snapshot of a feed
@@ -212,22 +218,12 @@ pub(super) async fn newest_snapshot(
     Extension(caller): Extension<Caller>,
     Path(feed): Path<String>,
 ) -> Result<Response, Problem> {
-    let now = api.parts.clock.now();
-    let age_max = api.parts.settings.snapshot_age_ms_max;
-    let kept = match api.shelf.find(&caller.partner, &feed, |kept| now.since_ms(kept.made_at) < age_max) {
-        Some(kept) => kept,
-        None => {
-            let (work, partner, name) = (api.clone(), caller.partner.clone(), feed.clone());
-            let made = off_worker(move || work.parts.feeds.snapshot(&partner, &name)).await??;
-            let kept = Kept { cursor: made.cursor, body: made.body, made_at: now };
-            api.shelf.put(&caller.partner, &feed, kept.clone());
-            kept
-        }
-    };
+    let (work, name) = (api.clone(), feed.clone());
+    let cursor = off_worker(move || snapshot_cursor(&work, &caller.partner, &name)).await??;
     let mut response = StatusCode::TEMPORARY_REDIRECT.into_response();
-    let address = format!("{}/v1/feeds/{feed}/snapshots/{}", api.parts.settings.public_url, kept.cursor);
+    let address = format!("{}/v1/feeds/{feed}/snapshots/{}", api.parts.settings.public_url, cursor);
     headers::set(response.headers_mut(), "location", &address);
-    response.extensions_mut().insert(About { cursor: Some(kept.cursor), freshness: None });
+    response.extensions_mut().insert(About { cursor: Some(cursor), freshness: None });
     Ok(feed_response(response, &feed))
 }
 
@@ -246,7 +242,8 @@ pub(super) async fn snapshot(
     request_headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let cursor = whole(&cursor).map(Position).ok_or(Problem::new(Code::UnknownSnapshot))?;
-    let kept = api.shelf.find(&caller.partner, &feed, |kept| kept.cursor == cursor);
+    let (work, name) = (api.clone(), feed.clone());
+    let kept = off_worker(move || work.parts.feeds.snapshot_at(&caller.partner, &name, cursor)).await??;
     let kept = kept.ok_or(Problem::new(Code::UnknownSnapshot))?;
     let etag = format!("\"{cursor}\"");
     let mut response = if is_held(&request_headers, &etag) {
@@ -272,10 +269,10 @@ mod tests {
     #[test]
     fn a_page_has_one_address() {
         let query = |raw: &str| page_query(Some(raw)).map_err(|problem| problem.code);
-        assert_eq!(page_query(None).unwrap(), PageQuery { after: None, limit: 1_000, walk: None });
-        let full = PageQuery { after: Some(7), limit: 500, walk: Some(3) };
+        assert_eq!(page_query(None).unwrap(), PageQuery { after: None, limit: None, walk: None });
+        let full = PageQuery { after: Some(7), limit: Some(500), walk: Some(3) };
         assert_eq!(query("afterChangeNumber=7&limit=500&walk=3"), Ok(full));
-        assert_eq!(query("limit=5000"), Ok(PageQuery { after: None, limit: 5_000, walk: None }));
+        assert_eq!(query("limit=5000"), Ok(PageQuery { after: None, limit: Some(5_000), walk: None }));
         for other in [
             "limit=499",
             "limit=0500",

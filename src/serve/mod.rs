@@ -22,6 +22,7 @@ mod schema;
 mod search;
 mod slots;
 mod tls;
+mod wait;
 
 use std::sync::Arc;
 
@@ -136,6 +137,7 @@ pub struct Api {
     reads: rate::Buckets,
     books: rate::Buckets,
     shelf: feeds::Shelf,
+    polls: wait::Polls,
 }
 
 impl Api {
@@ -146,6 +148,7 @@ impl Api {
             reads: rate::Buckets::new("read", reads),
             books: rate::Buckets::new("book", books),
             shelf: feeds::Shelf::default(),
+            polls: wait::Polls::default(),
         })
     }
 }

@@ -18,9 +18,7 @@ use super::feeds::whole;
 use super::gate::Caller;
 use super::headers::{self, About};
 use super::schema::{ProblemAnswer, SlotList};
-
-/// Longest wait that `Prefer: wait=N` gets, seconds.
-const WAIT_S_MAX: u64 = 30;
+use super::wait;
 
 /// Look up to 100 slots up
 #[utoipa::path(get, path = "/v1/slots/lookup", tag = "slots", operation_id = "lookUpSlots", params(
@@ -89,9 +87,7 @@ async fn reach(api: &Api, headers: &HeaderMap) -> Result<Option<u64>, Problem> {
     if api.parts.view.durable() >= Position(wanted) {
         return Ok(None);
     }
-    let prefer = headers.get("prefer").and_then(|value| value.to_str().ok());
-    let wait = prefer.and_then(|value| value.split([',', ';']).find_map(|part| part.trim().strip_prefix("wait=")));
-    let wait_s = wait.and_then(whole).unwrap_or(0).min(WAIT_S_MAX);
+    let wait_s = wait::wanted(headers)?.unwrap_or(0);
     let mut durable = api.parts.view.watch_durable();
     let reached = durable.wait_for(|position| position.0 >= wanted);
     match tokio::time::timeout(Duration::from_secs(wait_s), reached).await {

@@ -9,7 +9,7 @@ use crate::legacy::LegacyErrorKind;
 pub enum Status {
     #[default]
     Running,
-    /// The agency's switch says DRAIN: no units are taken.
+    /// The agency's switch says DRAIN: takes are answered with no units by the legacy side; all else goes on.
     Draining,
     /// The agency's switch says STOP: nothing is written.
     StoppedByAgency,

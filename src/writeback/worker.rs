@@ -81,12 +81,11 @@ impl Worker {
         if let Some(failed) = self.ask_switch(port, now)? {
             return Ok(failed);
         }
-        let control = self.control;
-        if control == Control::Stop {
+        if self.control == Control::Stop {
             return Ok(Turn::Idle { wait_ms: self.settings.control_interval_ms });
         }
         self.claim(now)?;
-        let batch = self.outbox.batch(now, self.batch_max(), |op| is_allowed(control, op));
+        let batch = self.outbox.batch(now, self.batch_max());
         if batch.is_empty() {
             return Ok(self.idle(now));
         }
@@ -121,17 +120,32 @@ impl Worker {
                 Ok(Turn::Worked)
             }
             Ok(_) => Err(self.halt(positions[0], "the legacy system answered another number of ops than it was asked")),
-            Err(error) => self.failed(&positions, &error),
+            Err(error) => self.failed(port, &positions, &error),
         }
     }
 
-    fn failed(&mut self, positions: &[Position], error: &LegacyError) -> Result<Turn, Stopped> {
+    fn failed(
+        &mut self,
+        port: &mut dyn LegacyWrite,
+        positions: &[Position],
+        error: &LegacyError,
+    ) -> Result<Turn, Stopped> {
         let now = self.clock.now();
         let seed = positions.first().map_or(0, |position| position.0);
         let newly = self.outbox.failed(positions, error.in_doubt, now, seed);
         if !newly.is_empty() {
             let events = newly.into_iter().map(|op| Event::OpInDoubt { op }).collect();
             self.submit(events)?;
+        }
+        if error.kind == LegacyErrorKind::Operator {
+            // The switch may have been turned since it was asked; that is no fault.
+            self.control_at = None;
+            if let Some(turn) = self.ask_switch(port, now)? {
+                return Ok(turn);
+            }
+            if self.control == Control::Stop {
+                return Ok(Turn::Idle { wait_ms: self.settings.control_interval_ms });
+            }
         }
         self.troubled(error, now)
     }
@@ -271,10 +285,7 @@ impl Worker {
 
     fn idle(&self, now: Timestamp) -> Turn {
         let idle_ms = self.settings.idle_ms.min(self.settings.control_interval_ms);
-        let due = self
-            .outbox
-            .next_due(|op| is_allowed(self.control, op))
-            .map_or(idle_ms, |due| due.since_ms(now).max(1).unsigned_abs());
+        let due = self.outbox.next_due().map_or(idle_ms, |due| due.since_ms(now).max(1).unsigned_abs());
         Turn::Idle { wait_ms: due.min(idle_ms) }
     }
 
@@ -288,15 +299,6 @@ impl Worker {
             stats.in_doubt = self.outbox.in_doubt();
             stats.oldest_at = self.outbox.oldest();
         });
-    }
-}
-
-/// Draining takes no more units; what is acknowledged is still written and what is free goes back.
-fn is_allowed(control: Control, op: &Op) -> bool {
-    match control {
-        Control::Run => true,
-        Control::Drain => !matches!(op.what, OpWhat::Take { .. }),
-        Control::Stop => false,
     }
 }
 

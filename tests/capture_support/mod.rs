@@ -1,0 +1,317 @@
+//! A legacy system and a desk in memory, for tests of capture.
+#![allow(dead_code)]
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::{Arc, Mutex, mpsc};
+
+use slotbridge::capture::{Capture, Parts, Settings};
+use slotbridge::clock::Clock;
+use slotbridge::decide::{Event, MAX_FACTS};
+use slotbridge::domain::{Fact, ObjectName, Position, Timestamp, Value};
+use slotbridge::durable::{Answer, Submission};
+use slotbridge::intake::{Bounds, Intake};
+use slotbridge::legacy::{CutInfo, LegacyError, LegacyErrorKind, LegacyRead, RowSink};
+use slotbridge::mapping::catalogue::LayoutColumn;
+use slotbridge::mapping::{ColumnType, Layout, Role};
+use slotbridge::register::{IfMissing, Register};
+use slotbridge::view::View;
+
+pub type Hook = Box<dyn FnMut() + Send>;
+
+#[derive(Default)]
+pub struct Tables {
+    pub rows: BTreeMap<String, BTreeMap<String, Vec<Value>>>,
+    pub now: i64,
+    /// The reader fails after so many rows.
+    pub fails_after: Option<u64>,
+    /// Runs once inside the next cut, after its snapshot was taken.
+    pub amid: Option<Hook>,
+    pub statements: u64,
+}
+
+#[derive(Clone, Default)]
+pub struct Legacy(pub Arc<Mutex<Tables>>);
+
+impl Legacy {
+    pub fn put(&self, object: &str, row: Vec<Value>) {
+        let key = row[0].as_text().unwrap().to_owned();
+        self.0.lock().unwrap().rows.entry(object.to_owned()).or_default().insert(key, row);
+    }
+
+    pub fn remove(&self, object: &str, key: &str) {
+        self.0.lock().unwrap().rows.get_mut(object).unwrap().remove(key);
+    }
+
+    pub fn set_now(&self, now: i64) {
+        self.0.lock().unwrap().now = now;
+    }
+
+    pub fn amid(&self, hook: Hook) {
+        self.0.lock().unwrap().amid = Some(hook);
+    }
+
+    fn select(&self, layout: &Layout, keep: impl Fn(&[Value]) -> bool) -> (Timestamp, Vec<Vec<Value>>) {
+        let mut tables = self.0.lock().unwrap();
+        tables.statements += 1;
+        let rows = tables.rows.get(layout.object.as_str()).into_iter().flat_map(|rows| rows.values());
+        (Timestamp(tables.now), rows.filter(|row| keep(row)).cloned().collect())
+    }
+
+    fn fails(&self, told: u64) -> Result<(), LegacyError> {
+        match self.0.lock().unwrap().fails_after {
+            Some(after) if told >= after => {
+                Err(LegacyError { kind: LegacyErrorKind::Lost, in_doubt: false, message: String::from("ORA-03113") })
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+impl LegacyRead for Legacy {
+    fn columns(&mut self, _: &str) -> Result<Vec<(String, String)>, LegacyError> {
+        Ok(Vec::new())
+    }
+
+    fn cut(
+        &mut self,
+        layouts: &[&Layout],
+        sink: &mut dyn FnMut(usize, Vec<Value>) -> Result<(), LegacyError>,
+    ) -> Result<CutInfo, LegacyError> {
+        let cuts: Vec<_> = layouts.iter().map(|layout| self.select(layout, |_| true)).collect();
+        let amid = self.0.lock().unwrap().amid.take();
+        if let Some(mut amid) = amid {
+            amid();
+        }
+        let mut told = 0;
+        for (at, (_, rows)) in cuts.iter().enumerate() {
+            for row in rows {
+                self.fails(told)?;
+                sink(at, row.clone())?;
+                told += 1;
+            }
+        }
+        self.fails(told)?;
+        Ok(CutInfo { as_of: cuts[0].0, rows: told })
+    }
+
+    fn changed_since(
+        &mut self,
+        layout: &Layout,
+        since: Timestamp,
+        sink: &mut RowSink<'_>,
+    ) -> Result<CutInfo, LegacyError> {
+        let at = layout.at_role(Role::UpdatedAt).unwrap();
+        let (as_of, rows) = self.select(layout, |row| row[at].as_time().is_some_and(|time| time >= since));
+        let count = rows.len() as u64;
+        for row in rows {
+            self.fails(0)?;
+            sink(row)?;
+        }
+        Ok(CutInfo { as_of, rows: count })
+    }
+
+    fn by_keys(&mut self, layout: &Layout, keys: &[&str], sink: &mut RowSink<'_>) -> Result<CutInfo, LegacyError> {
+        assert!(keys.len() <= 500);
+        let (as_of, rows) = self.select(layout, |row| keys.contains(&row[0].as_text().unwrap()));
+        let count = rows.len() as u64;
+        for row in rows {
+            sink(row)?;
+        }
+        Ok(CutInfo { as_of, rows: count })
+    }
+
+    fn statements(&self) -> u64 {
+        self.0.lock().unwrap().statements
+    }
+}
+
+pub fn object(name: &str) -> ObjectName {
+    ObjectName::new(name).unwrap()
+}
+
+pub fn layout(name: &str, columns: &[(&str, ColumnType, Option<Role>, bool)]) -> Layout {
+    let column = |(name, kind, role, material): &(&str, ColumnType, Option<Role>, bool)| LayoutColumn {
+        name: Arc::from(*name),
+        kind: *kind,
+        role: *role,
+        material: *material,
+    };
+    let view = format!("SB_{}", name.to_uppercase());
+    Layout { object: object(name), view, columns: columns.iter().map(column).collect() }
+}
+
+pub fn layouts() -> Vec<Layout> {
+    use ColumnType::{Decimal, Integer, Text, Time};
+    vec![
+        layout(
+            "site",
+            &[
+                ("SITE_ID", Text, Some(Role::Key), false),
+                ("SITE_NM", Text, None, false),
+                ("LAT", Decimal, Some(Role::Latitude), false),
+                ("LON", Decimal, Some(Role::Longitude), false),
+            ],
+        ),
+        layout(
+            "slot",
+            &[
+                ("SLOT_ID", Text, Some(Role::Key), false),
+                ("SITE_ID", Text, Some(Role::Site), true),
+                ("SERIES_CD", Text, Some(Role::Series), true),
+                ("SLOT_DT", Time, Some(Role::Start), true),
+                ("STATUS", Text, Some(Role::Status), false),
+                ("CAPACITY", Integer, Some(Role::Capacity), false),
+                ("BOOKED_CNT", Integer, Some(Role::Counter), false),
+                ("NATIVE_CNT", Integer, Some(Role::Native), false),
+                ("UPD_DT", Time, Some(Role::UpdatedAt), false),
+            ],
+        ),
+        layout(
+            "reservation",
+            &[
+                ("RESV_NO", Text, Some(Role::Key), false),
+                ("SLOT_ID", Text, Some(Role::Slot), false),
+                ("PERSON_ID", Text, Some(Role::Person), false),
+                ("SERIES_CD", Text, Some(Role::Series), false),
+                ("STATUS", Text, Some(Role::Status), false),
+                ("OP_ID", Text, Some(Role::Op), false),
+                ("UPD_DT", Time, Some(Role::UpdatedAt), false),
+            ],
+        ),
+        layout(
+            "person",
+            &[
+                ("PERSON_ID", Text, Some(Role::Key), false),
+                ("CI", Text, Some(Role::Ci), false),
+                ("COHORT_CD", Text, Some(Role::Cohort), false),
+                ("STATUS", Text, Some(Role::Status), false),
+            ],
+        ),
+        layout("cohort_rule", &[("COHORT_CD", Text, Some(Role::Key), false), ("COHORT_NM", Text, None, false)]),
+    ]
+}
+
+pub fn text(text: &str) -> Value {
+    Value::text(text)
+}
+
+pub fn site(key: &str) -> Vec<Value> {
+    vec![text(key), text("보건소"), Value::Decimal(Arc::from("37.5")), Value::Decimal(Arc::from("127.1"))]
+}
+
+pub fn slot(key: &str, native: i64, updated: i64) -> Vec<Value> {
+    vec![
+        text(key),
+        text("S1"),
+        text("covid"),
+        Value::Time(Timestamp(9_000_000_000)),
+        text("OPEN"),
+        Value::Int(10),
+        Value::Int(native),
+        Value::Int(native),
+        Value::Time(Timestamp(updated)),
+    ]
+}
+
+pub fn reservation(key: &str, slot: &str, person: &str, status: &str, updated: i64) -> Vec<Value> {
+    let person = text(person);
+    vec![text(key), text(slot), person, text("covid"), text(status), Value::Null, Value::Time(Timestamp(updated))]
+}
+
+pub fn person(key: &str, ci: &str, cohort: &str, status: &str) -> Vec<Value> {
+    vec![text(key), text(ci), text(cohort), text(status)]
+}
+
+pub fn filled() -> Legacy {
+    let legacy = Legacy::default();
+    legacy.set_now(1_000_000);
+    legacy.put("site", site("S1"));
+    for n in 0..40 {
+        legacy.put("slot", slot(&format!("L{n:02}"), 0, 900_000));
+    }
+    legacy.put("reservation", reservation("R1", "L01", "P000001", "A", 900_000));
+    legacy.put("cohort_rule", vec![text("50s"), text("50대")]);
+    for n in 0..30 {
+        legacy.put("person", person(&format!("P{n:06}"), &format!("canary-ci-{n:03}"), "50s", "ACTIVE"));
+    }
+    legacy
+}
+
+pub struct Hand(pub Mutex<i64>);
+
+impl Clock for Hand {
+    fn now(&self) -> Timestamp {
+        Timestamp(*self.0.lock().unwrap())
+    }
+}
+
+/// A desk that takes facts, numbers them and remembers them.
+pub struct Desk {
+    pub facts: Arc<Mutex<Vec<Fact>>>,
+    /// Told the size of every batch.
+    pub batches: mpsc::Receiver<usize>,
+    pub deaf: Arc<Mutex<bool>>,
+}
+
+impl Desk {
+    /// Takes what it has got since the last call.
+    pub fn take(&self) -> Vec<Fact> {
+        std::mem::take(&mut *self.facts.lock().unwrap())
+    }
+}
+
+pub fn desk(first: u64) -> (Intake, Desk) {
+    let (intake, mut queue) = Intake::new(Bounds::default());
+    let (facts, deaf) = (Arc::new(Mutex::new(Vec::new())), Arc::new(Mutex::new(false)));
+    let (told, batches) = mpsc::channel();
+    let desk = Desk { facts: facts.clone(), batches, deaf: deaf.clone() };
+    std::thread::spawn(move || {
+        let mut position = first;
+        while let Some(Submission { event, answer }) = queue.blocking_recv() {
+            let Event::Facts { facts: new, .. } = event else { panic!("capture sends facts only") };
+            assert!(!new.is_empty() && new.len() <= MAX_FACTS);
+            let count = new.len();
+            facts.lock().unwrap().extend(new);
+            if *deaf.lock().unwrap() {
+                continue;
+            }
+            let reply = Answer::Facts { first: Position(position), count: count as u32 };
+            position += count as u64;
+            let _ = answer.unwrap().send(reply);
+            let _ = told.send(count);
+        }
+    });
+    (intake, desk)
+}
+
+pub struct Setup {
+    pub capture: Arc<Capture>,
+    pub desk: Desk,
+    pub view: Arc<View>,
+    pub register: Arc<Register>,
+    pub clock: Arc<Hand>,
+}
+
+pub fn setup(dir: &Path) -> Setup {
+    setup_with(dir, layouts(), Settings::default())
+}
+
+pub fn setup_with(dir: &Path, layouts: Vec<Layout>, settings: Settings) -> Setup {
+    let (intake, desk) = desk(1);
+    let view = Arc::new(View::default());
+    let register = Arc::new(Register::open(&dir.join("register.sqlite"), IfMissing::Create).unwrap());
+    let clock = Arc::new(Hand(Mutex::new(5_000_000)));
+    let capture = Capture::new(Parts {
+        mirror_path: dir.join("mirror.sqlite"),
+        register: register.clone(),
+        intake,
+        view: view.clone(),
+        clock: clock.clone(),
+        layouts,
+        settings,
+        hot_keys: None,
+    })
+    .unwrap();
+    Setup { capture, desk, view, register, clock }
+}

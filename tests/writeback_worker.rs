@@ -1,0 +1,418 @@
+//! Write-back over a legacy system in memory that loses requests and replies.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Arc, Mutex, mpsc};
+
+use slotbridge::clock::Clock;
+use slotbridge::decide::{Event, Op, OpResult, OpWhat, Rejection};
+use slotbridge::domain::{BookingId, Incarnation, OpId, PersonNo, Position, SeriesId, SlotKey, Timestamp};
+use slotbridge::durable::{Answer, Submission};
+use slotbridge::intake::{Bounds, Intake};
+use slotbridge::legacy::{
+    Control, Heartbeat, LegacyError, LegacyErrorKind, LegacyOp, LegacyWrite, MAX_OPS, OpReply, OpRequest,
+};
+use slotbridge::register::{IfMissing, Register};
+use slotbridge::writeback::{self, Settings, Status, Stopped, Turn, Wake, Worker};
+
+const LIFE: Incarnation = Incarnation(0xabc);
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fault {
+    /// The ops never arrived, and nobody can tell.
+    LostRequest,
+    /// The ops were applied, and nobody can tell.
+    LostReply,
+    /// Nothing happened, and that is known.
+    Busy,
+    /// A person must act.
+    Password,
+    /// The switch was turned to STOP between question and write.
+    Stopped,
+}
+
+#[derive(Default)]
+struct Books {
+    faults: VecDeque<Fault>,
+    applied: BTreeMap<u64, (OpRequest, OpReply)>,
+    /// Ops in the order in which they took effect.
+    order: Vec<u64>,
+    transactions: Vec<usize>,
+    reservations: u32,
+    refuses: BTreeMap<u64, OpReply>,
+    control: Option<Control>,
+    statements: u64,
+    beats: Vec<Heartbeat>,
+}
+
+#[derive(Clone, Default)]
+struct Legacy(Arc<Mutex<Books>>);
+
+fn error(kind: LegacyErrorKind, in_doubt: bool) -> LegacyError {
+    LegacyError { kind, in_doubt, message: String::from("ORA-03113") }
+}
+
+impl Books {
+    fn apply(&mut self, ops: &[OpRequest]) -> Vec<OpReply> {
+        ops.iter().map(|op| self.once(op)).collect()
+    }
+
+    fn once(&mut self, op: &OpRequest) -> OpReply {
+        assert_eq!(op.id.incarnation, LIFE);
+        if let Some((known, reply)) = self.applied.get(&op.id.position.0) {
+            assert_eq!(known, op, "an op is repeated unchanged");
+            return reply.clone();
+        }
+        let reply = match self.refuses.get(&op.id.position.0) {
+            Some(reply) => reply.clone(),
+            None => self.effect(&op.what),
+        };
+        self.order.push(op.id.position.0);
+        self.applied.insert(op.id.position.0, (op.clone(), reply.clone()));
+        reply
+    }
+
+    fn effect(&mut self, what: &LegacyOp) -> OpReply {
+        match what {
+            LegacyOp::Take { .. } if self.control == Some(Control::Drain) => OpReply::Taken { units: 0 },
+            LegacyOp::Take { units } => OpReply::Taken { units: *units },
+            LegacyOp::Return { units } => OpReply::Returned { units: *units },
+            LegacyOp::Convert { .. } => {
+                self.reservations += 1;
+                OpReply::Converted { legacy_ref: Arc::from(format!("R{}", self.reservations)) }
+            }
+            LegacyOp::Cancel { convert } => {
+                let made = self.applied.get(&convert.position.0);
+                assert!(matches!(made, Some((_, OpReply::Converted { .. }))), "a cancel never passes its convert");
+                self.reservations -= 1;
+                OpReply::TurnedBack
+            }
+        }
+    }
+}
+
+impl LegacyWrite for Legacy {
+    fn apply(&mut self, ops: &[OpRequest]) -> Result<Vec<OpReply>, LegacyError> {
+        assert!(!ops.is_empty() && ops.len() <= MAX_OPS);
+        assert!(ops.is_sorted_by_key(|op| (op.slot.clone(), op.id.position)), "locked in slot order");
+        let mut books = self.0.lock().unwrap();
+        books.statements += ops.len() as u64;
+        books.transactions.push(ops.len());
+        match books.faults.pop_front() {
+            None => Ok(books.apply(ops)),
+            Some(Fault::LostRequest) => Err(error(LegacyErrorKind::Lost, true)),
+            Some(Fault::LostReply) => {
+                books.apply(ops);
+                Err(error(LegacyErrorKind::Lost, true))
+            }
+            Some(Fault::Busy) => Err(error(LegacyErrorKind::Retry, false)),
+            Some(Fault::Password) => Err(error(LegacyErrorKind::Operator, false)),
+            Some(Fault::Stopped) => {
+                books.control = Some(Control::Stop);
+                Err(error(LegacyErrorKind::Operator, false))
+            }
+        }
+    }
+
+    fn control(&mut self) -> Result<Control, LegacyError> {
+        Ok(self.0.lock().unwrap().control.unwrap_or(Control::Run))
+    }
+
+    fn heartbeat(&mut self, beat: Heartbeat) -> Result<(), LegacyError> {
+        self.0.lock().unwrap().beats.push(beat);
+        Ok(())
+    }
+
+    fn statements(&self) -> u64 {
+        self.0.lock().unwrap().statements
+    }
+}
+
+/// What the desk has durably: ops, results, doubts. Survives workers.
+#[derive(Default)]
+struct Ledger {
+    open: BTreeMap<u64, Op>,
+    claimed: Vec<u64>,
+    results: Vec<(u64, OpResult)>,
+    doubts: Vec<u64>,
+}
+
+struct Hand(Mutex<i64>);
+
+impl Clock for Hand {
+    fn now(&self) -> Timestamp {
+        Timestamp(*self.0.lock().unwrap())
+    }
+}
+
+struct Setup {
+    ledger: Arc<Mutex<Ledger>>,
+    legacy: Legacy,
+    clock: Arc<Hand>,
+    register: Arc<Register>,
+    intake: Intake,
+    told: mpsc::Receiver<u64>,
+    _dir: tempfile::TempDir,
+}
+
+fn setup() -> Setup {
+    let dir = tempfile::tempdir().unwrap();
+    let register = Arc::new(Register::open(&dir.path().join("register.sqlite"), IfMissing::Create).unwrap());
+    register.assign(&["P1", "P2", "P3"]).unwrap();
+    let (intake, mut queue) = Intake::new(Bounds::default());
+    let ledger: Arc<Mutex<Ledger>> = Arc::default();
+    let (tell, told) = mpsc::channel();
+    let desk = ledger.clone();
+    std::thread::spawn(move || {
+        while let Some(Submission { event, answer }) = queue.blocking_recv() {
+            let mut ledger = desk.lock().unwrap();
+            let reply = match event {
+                Event::Claim { max, .. } => {
+                    let mut ops: Vec<Op> = ledger.open.values().cloned().collect();
+                    ops.retain(|op| !ledger.claimed.contains(&op.position.0));
+                    ops.truncate(max);
+                    ledger.claimed.extend(ops.iter().map(|op| op.position.0));
+                    Answer::Claimed { ops }
+                }
+                Event::OpDone { op, result } => {
+                    assert!(ledger.open.remove(&op.0).is_some(), "an outcome is told once");
+                    ledger.results.push((op.0, result));
+                    let _ = tell.send(op.0);
+                    Answer::Done { durable: op }
+                }
+                Event::OpInDoubt { op } => {
+                    ledger.doubts.push(op.0);
+                    Answer::Done { durable: op }
+                }
+                other => panic!("write-back never sends {other:?}"),
+            };
+            drop(ledger);
+            let _ = answer.unwrap().send(reply);
+        }
+    });
+    let clock = Arc::new(Hand(Mutex::new(1_000_000)));
+    Setup { ledger, legacy: Legacy::default(), clock, register, intake, told, _dir: dir }
+}
+
+impl Setup {
+    fn worker(&self) -> Worker {
+        self.ledger.lock().unwrap().claimed.clear();
+        let clock: Arc<dyn Clock> = self.clock.clone();
+        Worker::new(self.intake.clone(), self.register.clone(), clock, LIFE, Settings::default())
+    }
+
+    fn ask(&self, position: u64, slot: &str, what: OpWhat) {
+        let op = Op { position: Position(position), slot: SlotKey::new(slot).unwrap(), what };
+        self.ledger.lock().unwrap().open.insert(position, op);
+    }
+
+    fn faults(&self, faults: &[Fault]) {
+        self.legacy.0.lock().unwrap().faults.extend(faults);
+    }
+
+    /// Turns until nothing is open, the clock jumping over every pause.
+    fn run(&self, worker: &mut Worker) {
+        for _ in 0..1_000 {
+            if self.ledger.lock().unwrap().open.is_empty() {
+                return;
+            }
+            if let Turn::Idle { wait_ms } | Turn::Lost { wait_ms } = worker.turn(&mut self.legacy.clone()).unwrap() {
+                *self.clock.0.lock().unwrap() += i64::try_from(wait_ms).unwrap();
+            }
+        }
+        panic!("ops are left");
+    }
+
+    fn results(&self) -> Vec<(u64, OpResult)> {
+        self.ledger.lock().unwrap().results.clone()
+    }
+}
+
+fn convert(person: u32) -> OpWhat {
+    let series = SeriesId::new("covid").unwrap();
+    OpWhat::Convert { booking: BookingId(Position(1)), person: PersonNo(person), series }
+}
+
+fn cancel(convert: u64) -> OpWhat {
+    OpWhat::Cancel { booking: BookingId(Position(convert)), convert: Position(convert) }
+}
+
+fn day(setup: &Setup) {
+    setup.ask(1, "b", OpWhat::Take { units: 5 });
+    setup.ask(2, "a", OpWhat::Take { units: 3 });
+    setup.ask(3, "b", convert(1));
+    setup.ask(4, "a", convert(2));
+    setup.ask(5, "b", cancel(3));
+    setup.ask(6, "a", OpWhat::Return { units: 2 });
+    setup.ask(7, "b", convert(3));
+}
+
+#[test]
+fn every_op_takes_effect_once_whatever_is_lost() {
+    use Fault::{Busy, LostReply, LostRequest};
+    for faults in [
+        &[][..],
+        &[LostRequest],
+        &[LostReply],
+        &[Busy, Busy, LostReply, LostReply, LostRequest, Busy],
+        &[LostReply, LostRequest, LostRequest, LostReply],
+    ] {
+        let setup = setup();
+        day(&setup);
+        setup.faults(faults);
+        setup.run(&mut setup.worker());
+        let books = setup.legacy.0.lock().unwrap();
+        assert_eq!(books.order, [2, 4, 6, 1, 3, 5, 7], "{faults:?}");
+        assert_eq!(books.reservations, 2);
+        let told: BTreeMap<u64, OpResult> = setup.results().into_iter().collect();
+        assert_eq!(told[&1], OpResult::Taken { units: 5 });
+        assert_eq!(told[&5], OpResult::TurnedBack);
+        assert_eq!(told[&6], OpResult::Returned { units: 2 });
+        assert!(matches!(told[&7], OpResult::Converted { .. }));
+        let doubts = setup.ledger.lock().unwrap().doubts.len();
+        let in_doubt = faults.iter().any(|fault| *fault != Busy);
+        assert_eq!(doubts, if in_doubt { 7 } else { 0 }, "each op is told to be in doubt once");
+    }
+}
+
+#[test]
+fn a_worker_that_died_after_the_commit_leaves_nothing_undone_or_done_twice() {
+    let setup = setup();
+    day(&setup);
+    setup.faults(&[Fault::LostReply]);
+    let mut first = setup.worker();
+    assert!(matches!(first.turn(&mut setup.legacy.clone()), Ok(Turn::Lost { .. })));
+    drop(first);
+    setup.run(&mut setup.worker());
+    assert_eq!(setup.legacy.0.lock().unwrap().order.len(), 7);
+    assert_eq!(setup.results().len(), 7);
+}
+
+#[test]
+fn an_op_after_one_in_doubt_waits_on_the_same_slot_only() {
+    let setup = setup();
+    setup.ask(1, "a", convert(1));
+    setup.faults(&[Fault::LostRequest]);
+    let mut worker = setup.worker();
+    worker.turn(&mut setup.legacy.clone()).unwrap();
+    setup.ask(2, "a", cancel(1));
+    setup.ask(3, "b", convert(2));
+    assert_eq!(worker.turn(&mut setup.legacy.clone()), Ok(Turn::Worked));
+    assert_eq!(setup.legacy.0.lock().unwrap().order, [3]);
+    assert_eq!(worker.stats().lock().unwrap().in_doubt, 1);
+    setup.run(&mut worker);
+    assert_eq!(setup.legacy.0.lock().unwrap().order, [3, 1, 2]);
+    assert_eq!(worker.stats().lock().unwrap().in_doubt, 0);
+}
+
+#[test]
+fn each_refusal_has_its_rejection() {
+    let setup = setup();
+    let replies = [
+        (OpReply::PersonBooked, Rejection::PersonBooked),
+        (OpReply::SlotMissing, Rejection::SlotMissing),
+        (OpReply::EscrowEroded, Rejection::EscrowEroded),
+        (OpReply::LegacyRule { code: String::from("20001") }, Rejection::LegacyRule),
+    ];
+    for (at, (reply, _)) in replies.iter().enumerate() {
+        setup.ask(at as u64 + 1, "a", convert(1));
+        setup.legacy.0.lock().unwrap().refuses.insert(at as u64 + 1, reply.clone());
+    }
+    let mut worker = setup.worker();
+    setup.run(&mut worker);
+    for ((_, told), (_, reason)) in setup.results().iter().zip(&replies) {
+        assert_eq!(*told, OpResult::Rejected { reason: *reason });
+    }
+    let outcomes = worker.stats().lock().unwrap().outcomes.clone();
+    assert_eq!(outcomes, [("escrow_eroded", 1), ("legacy_rule", 1), ("person_booked", 1), ("slot_missing", 1)].into());
+}
+
+#[test]
+fn a_convert_of_an_unlinked_person_ends_without_touching_the_legacy_system() {
+    let setup = setup();
+    setup.ask(1, "a", convert(2));
+    assert!(setup.register.unlink(PersonNo(2)).unwrap());
+    setup.run(&mut setup.worker());
+    assert_eq!(setup.results(), [(1, OpResult::Rejected { reason: Rejection::LegacyRule })]);
+    assert!(setup.legacy.0.lock().unwrap().transactions.is_empty());
+}
+
+#[test]
+fn under_stop_nothing_is_claimed_or_written_and_under_drain_nothing_is_taken() {
+    let setup = setup();
+    setup.ask(1, "a", OpWhat::Take { units: 5 });
+    setup.ask(2, "a", OpWhat::Return { units: 1 });
+    setup.legacy.0.lock().unwrap().control = Some(Control::Stop);
+    let mut worker = setup.worker();
+    assert!(matches!(worker.turn(&mut setup.legacy.clone()), Ok(Turn::Idle { wait_ms: 1..=2_000 })));
+    assert!(setup.ledger.lock().unwrap().claimed.is_empty());
+    assert_eq!(worker.stats().lock().unwrap().status, Status::StoppedByAgency);
+    setup.legacy.0.lock().unwrap().control = Some(Control::Drain);
+    setup.run(&mut worker);
+    assert_eq!(setup.results(), [(1, OpResult::Taken { units: 0 }), (2, OpResult::Returned { units: 1 })]);
+    assert_eq!(worker.stats().lock().unwrap().status, Status::Draining);
+}
+
+#[test]
+fn a_switch_turned_amid_a_write_is_obeyed_and_is_no_fault() {
+    let setup = setup();
+    setup.ask(1, "a", convert(1));
+    setup.faults(&[Fault::Stopped]);
+    let mut worker = setup.worker();
+    assert!(matches!(worker.turn(&mut setup.legacy.clone()), Ok(Turn::Idle { .. })));
+    assert_eq!(worker.stats().lock().unwrap().status, Status::StoppedByAgency);
+    setup.legacy.0.lock().unwrap().control = Some(Control::Run);
+    *setup.clock.0.lock().unwrap() += 2_000;
+    setup.run(&mut worker);
+    assert_eq!(setup.results().len(), 1);
+}
+
+#[test]
+fn what_only_a_person_can_mend_stops_write_back_and_loses_nothing() {
+    let setup = setup();
+    setup.ask(1, "a", convert(1));
+    setup.faults(&[Fault::Password]);
+    let mut worker = setup.worker();
+    let stopped = worker.turn(&mut setup.legacy.clone());
+    assert!(matches!(stopped, Err(Stopped::Halted { kind: LegacyErrorKind::Operator, .. })));
+    assert_eq!(worker.stats().lock().unwrap().status.code(), "halted");
+    drop(worker);
+    setup.run(&mut setup.worker());
+    assert_eq!(setup.results().len(), 1);
+}
+
+#[test]
+fn a_transaction_holds_at_most_fifty_ops_and_one_op_once_batches_keep_failing() {
+    let setup = setup();
+    for n in 1..=120 {
+        setup.ask(n, &format!("s{:03}", n % 40), OpWhat::Take { units: 1 });
+    }
+    let mut worker = setup.worker();
+    setup.run(&mut worker);
+    assert_eq!(setup.legacy.0.lock().unwrap().transactions, [50, 50, 20]);
+    setup.legacy.0.lock().unwrap().transactions.clear();
+    for n in 201..=203 {
+        setup.ask(n, &format!("s{n}"), OpWhat::Take { units: 1 });
+    }
+    setup.faults(&[Fault::Busy; 6]);
+    setup.run(&mut worker);
+    assert_eq!(setup.legacy.0.lock().unwrap().transactions[..7], [3, 3, 3, 3, 3, 3, 1]);
+}
+
+#[test]
+fn the_thread_works_when_woken_and_stops_when_told() {
+    let setup = setup();
+    let (worker, wake) = (setup.worker(), Wake::new());
+    let (settings, legacy) = (Settings::default(), setup.legacy.clone());
+    let connect: writeback::Connect = Box::new(move || Ok(Box::new(legacy.clone())));
+    let beat: writeback::Beat = Box::new(|| Heartbeat { position: 9, unapplied: 0, free_units: 4 });
+    let running = writeback::start(worker, &settings, connect, beat, wake.clone()).unwrap();
+    day(&setup);
+    wake.notify();
+    for _ in 0..7 {
+        setup.told.recv_timeout(std::time::Duration::from_secs(60)).unwrap();
+    }
+    let id = OpId { incarnation: LIFE, position: Position(5) };
+    assert!(setup.legacy.0.lock().unwrap().applied.values().any(|(op, _)| op.id == id));
+    assert!(!setup.legacy.0.lock().unwrap().beats.is_empty());
+    running.stop().unwrap();
+}
