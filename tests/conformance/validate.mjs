@@ -30,8 +30,8 @@ for (let walks = 1; walks <= WALKS_MAX; walks += 1) {
     fail(`${feed}: ${others.length} failures on ${pages} pages`);
   }
   if (failures.length === 0) {
-    for (const { url, error } of remarks) console.log(`${error.severity} ${error.type} ${url}: ${error.message}`);
-    console.log(`${feed}: ${pages} pages, 0 failures, ${remarks.length} remarks, walk ${walks}`);
+    const kinds = [...new Set(remarks.map(({ error }) => `${error.severity} ${error.type}`))];
+    console.log(`${feed}: ${pages} pages, 0 failures, walk ${walks}; remarks: ${kinds.join(', ') || 'none'}`);
     process.exit(0);
   }
 }
