@@ -13,6 +13,9 @@
 //!   overwritten in the mirror before the crash, so the replayed desk lacks its last durable content: a tick would
 //!   count the row as gone, and its watermark would claim a change that the feed does not show.
 //! - A feed whose mapping changed shows nothing until it is compared whole.
+//! - A subject with a slower pace (a slot of few places) is shown as it was at the latest full multiple of its pace,
+//!   under a reserved number: neither moment nor order of its changes can be read off. For these the watermark claims
+//!   no more than that, which is the one exception to the first rule; a partner's own booking is in `bookings` at once.
 //!
 //! What is dirty is kept once a subject, not as a queue of batches: a committer that waited for room in a queue while
 //! the publisher waits for the committer's answer to a `Reserve` would never move again. The bound is the number of
@@ -37,6 +40,6 @@ mod tick;
 
 pub use feeds::{Feeds, Stats};
 pub use inbox::{Control, Dirty};
-pub use plan::{FeedPlan, NotRendered, RenderItem, Sharing};
+pub use plan::{FeedPlan, NotRendered, RenderItem};
 pub use publisher::{Opened, PublishError, Publisher, ReserveNumbers, Settings, Stopped, open};
 pub use run::{Running, run};

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::domain::{ObjectName, PartnerId, Position, Timestamp, Touched};
-use crate::privacy::{Record, Subject};
+use crate::privacy::{Projector, Record, Subject};
 
 /// Turns a subject into what a partner sees. The projector of a mapping; tests have simpler ones.
 pub trait RenderItem: Send + Sync {
@@ -11,21 +11,28 @@ pub trait RenderItem: Send + Sync {
     fn record(&self, subject: Subject<'_>, now: Timestamp) -> Result<Option<Record>, NotRendered>;
     /// When the subject leaves the feed by time alone.
     fn leaves_at(&self, subject: Subject<'_>) -> Option<Timestamp>;
+    /// How often a change of this subject may be published, if more seldom than the feed ticks.
+    fn pace_ms(&self, subject: Subject<'_>) -> Option<u32>;
+}
+
+impl RenderItem for Projector {
+    fn record(&self, subject: Subject<'_>, now: Timestamp) -> Result<Option<Record>, NotRendered> {
+        Projector::record(self, subject, now).map_err(|issue| NotRendered { code: issue.kind.code() })
+    }
+
+    fn leaves_at(&self, subject: Subject<'_>) -> Option<Timestamp> {
+        Projector::leaves_at(self, subject)
+    }
+
+    fn pace_ms(&self, subject: Subject<'_>) -> Option<u32> {
+        Some(self.tick_ms_of(subject)).filter(|pace| *pace > self.tick_ms())
+    }
 }
 
 /// A row that the mapping cannot turn into a record. It is not published; it is counted, and named nowhere.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NotRendered {
     pub code: &'static str,
-}
-
-/// Who shares the pages of a feed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Sharing {
-    /// Every partner whose mapping has the same content digest.
-    ByContent,
-    /// Nobody: the content depends on the partner.
-    OfPartner,
 }
 
 /// One feed of one partner.
@@ -36,7 +43,6 @@ pub struct FeedPlan {
     pub name: String,
     /// What its items are made of: `slot`, `booking`, `site`, `cohort_rule`.
     pub object: ObjectName,
-    pub sharing: Sharing,
     /// `kind` of its items.
     pub item_kind: String,
     pub mapping_id: String,
@@ -61,6 +67,22 @@ pub(super) enum Source {
 }
 
 impl FeedPlan {
+    /// The feed that a compiled mapping describes.
+    pub fn of(projector: Arc<Projector>) -> FeedPlan {
+        FeedPlan {
+            partner: projector.partner().clone(),
+            name: projector.kind().code().to_owned(),
+            object: projector.object().clone(),
+            item_kind: projector.object().as_str().to_owned(),
+            mapping_id: projector.mapping_id().to_owned(),
+            mapping_version: projector.mapping_version(),
+            content_digest: projector.content_digest().to_owned(),
+            tick_ms: projector.tick_ms(),
+            retention_days: projector.retention_days(),
+            render: projector,
+        }
+    }
+
     pub(super) fn source(&self) -> Source {
         match self.object.as_str() {
             "slot" => Source::Slots,
@@ -69,11 +91,12 @@ impl FeedPlan {
         }
     }
 
-    /// Whose feed it is in the store: nobody's where pages are shared. Bookings are never shared.
+    /// Whose feed it is in the store. Bookings are one partner's; what is the same for all is nobody's, and the content
+    /// digest says what is the same.
     pub(super) fn owner(&self) -> &str {
-        match (self.source(), self.sharing) {
-            (Source::BookingsOf(_), _) | (_, Sharing::OfPartner) => self.partner.as_str(),
-            (_, Sharing::ByContent) => "",
+        match self.source() {
+            Source::BookingsOf(_) => self.partner.as_str(),
+            Source::Slots | Source::Items(_) => "",
         }
     }
 }

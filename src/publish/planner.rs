@@ -23,6 +23,10 @@ pub(super) struct Planned {
     pub leaves: HashMap<Arc<str>, Option<Timestamp>>,
     /// Dirty subjects that the plan has used up, to be put back if it cannot be saved.
     pub used: HashMap<Arc<str>, Touched>,
+    /// Dirty subjects that wait for their pace.
+    pub held: HashMap<Arc<str>, Touched>,
+    /// Subjects that waited and are shown now.
+    pub settled: HashSet<Arc<str>>,
 }
 
 impl Planned {
@@ -57,6 +61,8 @@ pub(super) struct Planner<'a> {
     pub index: &'a Index,
     pub due: Due,
     pub now: Timestamp,
+    /// When the feed ticked last.
+    pub ticked_at: Timestamp,
     pub stats: &'a Stats,
     pub planned: &'a mut Planned,
 }
@@ -74,13 +80,18 @@ impl Planner<'_> {
             }
             let own = Some(touched.position()).filter(|position| *position > watermark);
             match (self.due, own) {
+                // what it was held back by is forgotten
+                (Due::Resume, None) if self.pace(touched).is_some() => self.one(key, touched, None),
                 (Due::First | Due::Resume, None) => {
                     if self.index.of_key(&key).is_some_and(|shown| shown.item.data.is_some()) {
                         let leaves_at = subject(touched).and_then(|subject| self.feed.render.leaves_at(subject));
                         self.planned.leaves.insert(key, leaves_at);
                     }
                 }
-                (Due::First | Due::Resume | Due::Compare, own) => self.one(key, touched, own),
+                (Due::First | Due::Resume | Due::Compare, own) => {
+                    let number = own.filter(|_| !self.is_paced(&key, touched));
+                    self.one(key, touched, number);
+                }
                 (Due::Republish, _) => self.one(key, touched, None),
             }
         }
@@ -92,14 +103,46 @@ impl Planner<'_> {
         }
     }
 
-    /// Subjects that durable batches touched: each under its own position.
+    /// Subjects that durable batches touched: each under its own position, unless its pace is slower.
     pub(super) fn dirty(&mut self, dirty: HashMap<Arc<str>, Touched>) {
         for (key, touched) in dirty {
             self.planned.changes.remove(&key);
             self.planned.leaves.remove(&key);
-            self.one(key.clone(), &touched, Some(touched.position()));
+            self.planned.held.remove(&key);
+            let is_paced = self.is_paced(&key, &touched);
+            if is_paced && !self.is_up(&touched) {
+                self.planned.held.insert(key.clone(), touched.clone());
+            } else {
+                let number = Some(touched.position()).filter(|_| !is_paced);
+                self.one(key.clone(), &touched, number);
+                self.planned.settled.insert(key.clone());
+            }
             self.planned.used.insert(key, touched);
         }
+    }
+
+    /// Subjects held back by earlier ticks whose pace is up.
+    pub(super) fn held(&mut self, held: &HashMap<Arc<str>, Touched>) {
+        for (key, touched) in held {
+            let is_newer = self.planned.used.contains_key(key) || self.planned.settled.contains(key);
+            if self.is_up(touched) && !is_newer {
+                self.one(key.clone(), touched, None);
+                self.planned.settled.insert(key.clone());
+            }
+        }
+    }
+
+    fn pace(&self, touched: &Touched) -> Option<i64> {
+        subject(touched).and_then(|subject| self.feed.render.pace_ms(subject)).map(i64::from).filter(|pace| *pace > 0)
+    }
+
+    /// Must the change of a shown item wait? What appears or goes is shown at the feed's own pace.
+    fn is_paced(&self, key: &str, touched: &Touched) -> bool {
+        self.index.of_key(key).is_some_and(|shown| shown.item.data.is_some()) && self.pace(touched).is_some()
+    }
+
+    fn is_up(&self, touched: &Touched) -> bool {
+        self.pace(touched).is_none_or(|pace| self.now.0.div_euclid(pace) > self.ticked_at.0.div_euclid(pace))
     }
 
     /// Items whose time to leave has come and that nothing else has touched.

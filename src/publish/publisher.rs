@@ -84,6 +84,10 @@ pub(super) struct Work {
     pub feed: Arc<Feed>,
     pub due: Due,
     pub dirty: HashMap<Arc<str>, Touched>,
+    /// Changed subjects whose slower pace is not up yet.
+    pub held: HashMap<Arc<str>, Touched>,
+    /// When it ticked last; a pace is up when a multiple of it lies in between.
+    pub ticked_at: Timestamp,
     pub tick_at: Timestamp,
     /// Was compared with the view since the start.
     pub begun: bool,
@@ -142,7 +146,15 @@ pub fn open(
         let feed = Arc::new(Feed::new(&row, &plan, store.load(&row)?));
         shared.insert(id, feed.clone());
         let tick_at = Timestamp(i64::MIN);
-        work.push(Work { feed: feed.clone(), due: row.due, dirty: HashMap::new(), tick_at, begun: false });
+        work.push(Work {
+            feed: feed.clone(),
+            due: row.due,
+            dirty: HashMap::new(),
+            held: HashMap::new(),
+            ticked_at: tick_at,
+            tick_at,
+            begun: false,
+        });
         bound.push((plan, feed));
     }
     let inbox = Arc::new(Inbox::new(durable));

@@ -84,10 +84,19 @@ impl Publisher {
         let done = self
             .plan(at, now, numbers, everything, &mut planned)
             .and_then(|()| self.save_and_show(at, now, &mut planned));
-        if done.is_err() {
-            let dirty = &mut self.work[at].dirty;
-            for (key, touched) in planned.used {
-                dirty.entry(key).or_insert(touched);
+        let work = &mut self.work[at];
+        match &done {
+            Ok(()) => {
+                for key in &planned.settled {
+                    work.held.remove(key);
+                }
+                work.held.extend(planned.held);
+                work.ticked_at = now;
+            }
+            Err(_) => {
+                for (key, touched) in planned.used {
+                    work.dirty.entry(key).or_insert(touched);
+                }
             }
         }
         done
@@ -105,8 +114,8 @@ impl Publisher {
         if let Some(everything) = everything {
             let work = &self.work[at];
             let index = work.feed.read();
-            let (feed, due, stats) = (&*work.feed, work.due, &*self.stats);
-            Planner { feed, index: &index, due, now, stats, planned }.everything(everything, &work.dirty);
+            let (feed, due, ticked_at, stats) = (&*work.feed, work.due, work.ticked_at, &*self.stats);
+            Planner { feed, index: &index, due, now, ticked_at, stats, planned }.everything(everything, &work.dirty);
         }
         self.plan_dirty(at, now, planned);
         loop {
@@ -135,9 +144,10 @@ impl Publisher {
         let work = &mut self.work[at];
         let dirty = std::mem::take(&mut work.dirty);
         let index = work.feed.read();
-        let (feed, due, stats) = (&*work.feed, work.due, &*self.stats);
-        let mut planner = Planner { feed, index: &index, due, now, stats, planned };
+        let (feed, due, ticked_at, stats) = (&*work.feed, work.due, work.ticked_at, &*self.stats);
+        let mut planner = Planner { feed, index: &index, due, now, ticked_at, stats, planned };
         planner.dirty(dirty);
+        planner.held(&work.held);
         planner.leaving();
     }
 

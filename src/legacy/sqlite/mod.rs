@@ -15,7 +15,7 @@ pub mod recount;
 mod regions;
 mod rng;
 pub mod schema;
-mod wall;
+pub(in crate::legacy) mod wall;
 pub mod write;
 
 use std::path::{Path, PathBuf};

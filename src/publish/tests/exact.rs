@@ -165,3 +165,41 @@ fn numbers_stay_unique_even_if_a_batch_names_one_twice() {
     reader.follow(&bridge.feeds).unwrap();
     assert_eq!(reader.held.len(), 2);
 }
+
+#[test]
+fn a_slower_subject_is_shown_at_multiples_of_its_pace_and_hides_when_it_changed() {
+    let mut bridge = Bridge::new(vec![plan("naver", "paced")]);
+    bridge.world().put("small-1", 1);
+    bridge.world().put("small-2", 1);
+    bridge.world().put("wide", 1);
+    bridge.tick_after(i64::from(PACE_MS));
+    let mut reader = Reader::new("naver", 500);
+    reader.follow(&bridge.feeds).unwrap();
+    bridge.world().put("small-2", 0);
+    bridge.world().put("wide", 0);
+    bridge.world().put("small-1", 0);
+    bridge.tick_after(1_000);
+    assert_eq!(reader.follow(&bridge.feeds), Ok(Position(6)));
+    let shown = |reader: &Reader, id: &str| reader.held[id].1.clone();
+    assert_eq!(shown(&reader, "s-wide"), r#"{"paced":0}"#);
+    assert_eq!(shown(&reader, "s-small-2"), r#"{"paced":1}"#);
+    bridge = bridge.restart(vec![plan("naver", "paced")], &[]);
+    let mut after_restart = reader.clone();
+    bridge.tick_after(1_000);
+    after_restart.follow(&bridge.feeds).unwrap();
+    assert_eq!(shown(&after_restart, "s-small-2"), r#"{"paced":0}"#, "what was held back is not lost");
+
+    bridge.world().put("small-2", 2);
+    bridge.world().put("small-1", 2);
+    bridge.tick_after(1_000);
+    let held_at = bridge.world().position;
+    bridge.tick_after(i64::from(PACE_MS));
+    reader.follow(&bridge.feeds).unwrap();
+    assert_eq!(shown(&reader, "s-small-2"), r#"{"paced":2}"#);
+    assert!(reader.held["s-small-1"].0 > held_at.0, "its number does not tell when it changed");
+    assert!(reader.held["s-small-1"].0 < reader.held["s-small-2"].0, "nor in which order");
+    bridge.world().remove("small-1");
+    bridge.tick_after(1_000);
+    reader.follow(&bridge.feeds).unwrap();
+    assert!(!reader.held.contains_key("s-small-1"), "what goes goes at once");
+}

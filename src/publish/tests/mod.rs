@@ -54,7 +54,14 @@ impl RenderItem for SlotMapping {
         let Subject::Slot(slot) = subject else { return None };
         Some(slot.start.plus_ms(-CUTOFF_MS))
     }
+
+    fn pace_ms(&self, subject: Subject<'_>) -> Option<u32> {
+        let Subject::Slot(slot) = subject else { return None };
+        (self.word == "paced" && slot.key.as_str().starts_with("small")).then_some(PACE_MS)
+    }
 }
+
+pub const PACE_MS: u32 = 10_000;
 
 pub fn partner(name: &str) -> PartnerId {
     PartnerId::new(name).unwrap()
@@ -65,7 +72,6 @@ pub fn plan(of: &str, word: &'static str) -> FeedPlan {
         partner: partner(of),
         name: "slots".to_owned(),
         object: ObjectName::new("slot").unwrap(),
-        sharing: Sharing::ByContent,
         item_kind: "slot".to_owned(),
         mapping_id: format!("{of}.slots"),
         mapping_version: 1,
