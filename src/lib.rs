@@ -47,7 +47,7 @@
 //! - No second writer: nothing but `Desk::step` decides, nothing but `Book::apply` changes the book.
 //! - No clock, disk or dice in a rule, so replay, simulation and service end the same.
 //! - No CI, resident number, name or legacy person key in the desk or the ledger: their types have `PersonNo`. No
-//!   person token in a stored body. No CI on disk at all.
+//!   person token in a stored body. No CI in any file of the bridge.
 //! - No partner-visible byte that is not a mapping's: `feed` and `answer` get records, never rows.
 //! - No legacy column in a SELECT that no mapping and no operational role names.
 //! - No path from `serve` to `ledger`, `legacy` or `capture`: what it needs passes intake, view and publish, which a
