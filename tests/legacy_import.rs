@@ -19,7 +19,7 @@ fn now() -> Timestamp {
 }
 
 fn smart() -> Publication {
-    import::read_smart_dir(&fixtures().join("smart")).unwrap()
+    import::read_path(&fixtures().join("smart")).unwrap()
 }
 
 fn cowin() -> Publication {
@@ -193,7 +193,26 @@ fn the_report_is_kept_and_machine_readable() {
     let text = serde_json::to_value(&imported.report).unwrap();
     assert_eq!(text["source"], "cowin");
     assert_eq!(text["counts"]["window_unusable"], 1);
+    let words = imported.report.to_string();
+    for (code, times) in &imported.report.counts {
+        assert_eq!(text["counts"][code.code()], *times);
+        assert!(words.contains(&format!("{times} × {}", code.code())), "{words}");
+    }
     assert_eq!(text["notes"][0]["place"].as_str().map(str::is_empty), Some(false));
+}
+
+#[test]
+fn the_proof_can_be_run_later_from_the_database() {
+    for publication in [smart(), cowin()] {
+        let imported = imported(&publication);
+        let kept = import::stored(&imported.connection).unwrap();
+        let texts = |p: &Publication| -> Vec<_> {
+            p.records.iter().map(|r| (r.place.clone(), r.kind, r.within, r.json.clone())).collect()
+        };
+        assert_eq!(texts(&kept), texts(&publication));
+        assert_eq!(kept.unreadable, publication.unreadable);
+        assert_eq!(compared(&imported, &kept), compared(&imported, &publication));
+    }
 }
 
 #[test]
@@ -241,7 +260,7 @@ fn what_is_no_publication_is_refused() {
     assert_eq!(import::read_cowin(b"{\"centers\": 5}").err().unwrap().code(), "import_shape");
     assert_eq!(import::read_cowin(b"<html>").err().unwrap().code(), "import_shape");
     assert_eq!(import::read_smart_dir(&fixtures()).err().unwrap().code(), "import_read");
-    assert_eq!(import::read_cowin_file(&fixtures().join("none")).err().unwrap().code(), "import_read");
+    assert_eq!(import::read_path(&fixtures().join("none")).err().unwrap().code(), "import_read");
     let folder = tempfile::tempdir().unwrap();
     let mut connection = schema::create(&folder.path().join("l.db"), PersonConstraint::None).unwrap();
     let empty = import::read_cowin(b"{\"centers\": []}").unwrap();

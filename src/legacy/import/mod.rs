@@ -23,8 +23,9 @@ use serde::{Deserialize, Serialize};
 
 pub use compare::{Comparison, Difference, FieldNames, compare};
 pub use source::{
-    Fetch, Publication, RawRecord, RecordKind, read_cowin, read_cowin_file, read_smart_dir, read_smart_url,
+    Fetch, Publication, RawRecord, RecordKind, read_cowin, read_cowin_file, read_path, read_smart_dir, read_smart_url,
 };
+pub use store::stored;
 
 use crate::domain::Timestamp;
 use crate::legacy::LegacyError;
@@ -64,6 +65,32 @@ pub struct Report {
     pub notes: Vec<Note>,
     /// Notes beyond `MAX_NOTES`, counted above but not listed.
     pub notes_left_out: u64,
+}
+
+impl std::fmt::Display for Report {
+    /// For people: counts, shift, rules and how often each kind of note occurred; the notes themselves are in the JSON.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let source = match self.source {
+            Source::Smart => "SMART Scheduling Links",
+            Source::Cowin => "CoWIN calendarByDistrict",
+        };
+        writeln!(
+            f,
+            "{source}: {} records read; made {} sites, {} slots with {} places; dates moved by {} weeks",
+            self.records_read, self.sites_made, self.slots_made, self.units_made, self.shift_weeks
+        )?;
+        for rule in &self.rules {
+            writeln!(f, "  rule: {rule}")?;
+        }
+        for (code, times) in &self.counts {
+            let fate = if code.is_loss() { "not used" } else { "used, changed" };
+            writeln!(f, "  {times} × {} ({fate})", code.code())?;
+        }
+        if self.counts.is_empty() {
+            writeln!(f, "  every record was used as it stands")?;
+        }
+        Ok(())
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -107,6 +134,24 @@ pub enum NoteCode {
 }
 
 impl NoteCode {
+    pub fn code(self) -> &'static str {
+        match self {
+            NoteCode::Unreadable => "unreadable",
+            NoteCode::UnknownKind => "unknown_kind",
+            NoteCode::RequiredMissing => "required_missing",
+            NoteCode::ValueInvalid => "value_invalid",
+            NoteCode::ReferenceMissing => "reference_missing",
+            NoteCode::Withdrawn => "withdrawn",
+            NoteCode::WindowUnusable => "window_unusable",
+            NoteCode::Repeated => "repeated",
+            NoteCode::Rekeyed => "rekeyed",
+            NoteCode::IdReplaced => "id_replaced",
+            NoteCode::ReferenceAmbiguous => "reference_ambiguous",
+            NoteCode::DefaultUsed => "default_used",
+            NoteCode::ValueChanged => "value_changed",
+        }
+    }
+
     pub fn is_loss(self) -> bool {
         match self {
             NoteCode::Unreadable

@@ -21,6 +21,8 @@ pub enum RecordKind {
 }
 
 impl RecordKind {
+    pub const ALL: [RecordKind; 4] = [RecordKind::Site, RecordKind::Schedule, RecordKind::Slot, RecordKind::Other];
+
     pub fn code(self) -> &'static str {
         match self {
             RecordKind::Site => "site",
@@ -57,6 +59,11 @@ struct ManifestFile {
     #[serde(rename = "type")]
     kind: String,
     url: String,
+}
+
+/// Reads what a path names: a folder is SMART Scheduling Links, a file is a CoWIN response.
+pub fn read_path(path: &Path) -> Result<Publication, ImportError> {
+    if path.is_dir() { read_smart_dir(path) } else { read_cowin_file(path) }
 }
 
 /// Reads a publication saved to a folder: the manifest (`$bulk-publish` or `manifest.json`) and, for each URL in it,

@@ -38,6 +38,7 @@ pub(super) fn store(
         });
     }
     generate::cohorts(&tx, now)?;
+    keep_records(&tx, publication)?;
     let stamp = wall::stamp(now.plus_ms(-DAY_MS));
     let mut regions = Regions::default();
     let mut keys = Keys::default();
@@ -68,6 +69,37 @@ pub(super) fn store(
     }
     tx.commit().map_err(failure)?;
     Ok(Stored { sites: drafts.sites.len() as u64, slots: drafts.slots.len() as u64, units })
+}
+
+/// The publication as it was read, from the database: `compare` can be run without the files.
+pub fn stored(connection: &Connection) -> Result<Publication, ImportError> {
+    let mut statement = connection
+        .prepare("SELECT SRC_KIND, SRC_WHERE, WITHIN_NO, SRC_JSON FROM TB_IMP_SRC ORDER BY SRC_NO")
+        .map_err(failure)?;
+    let mut rows = statement.query([]).map_err(failure)?;
+    let mut records = Vec::new();
+    while let Some(row) = rows.next().map_err(failure)? {
+        let (kind, place): (String, String) = (row.get(0).map_err(failure)?, row.get(1).map_err(failure)?);
+        let (within, text): (Option<i64>, String) = (row.get(2).map_err(failure)?, row.get(3).map_err(failure)?);
+        let json = serde_json::from_str(&text)
+            .map_err(|e| ImportError::Shape { what: format!("the kept record {place}"), detail: e.to_string() })?;
+        let kind = RecordKind::ALL.into_iter().find(|k| k.code() == kind).unwrap_or(RecordKind::Other);
+        records.push(RawRecord { kind, place, json, within: within.map(|n| n as usize) });
+    }
+    let report = super::compare::report(connection)?;
+    let lost = report.notes.into_iter().filter(|n| n.code == NoteCode::Unreadable).map(|n| (n.place, n.detail));
+    Ok(Publication { source: report.source, records, unreadable: lost.collect() })
+}
+
+fn keep_records(tx: &Transaction<'_>, publication: &Publication) -> Result<(), ImportError> {
+    let mut insert = tx.prepare("INSERT INTO TB_IMP_SRC VALUES (?1, ?2, ?3, ?4, ?5)").map_err(failure)?;
+    for (at, record) in publication.records.iter().enumerate() {
+        let within = record.within.map(|n| n as i64);
+        insert
+            .execute(params![at as i64, record.kind.code(), record.place, within, record.json.to_string()])
+            .map_err(failure)?;
+    }
+    Ok(())
 }
 
 /// Keeps the report in the database, so that it can be asked later what was imported and how.
@@ -158,17 +190,9 @@ fn map_back(
     key: &str,
 ) -> Result<(), ImportError> {
     let kind = if record.kind == RecordKind::Site { RecordKind::Site } else { RecordKind::Slot };
-    tx.prepare_cached("INSERT INTO TB_IMP_MAP VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)")
+    tx.prepare_cached("INSERT INTO TB_IMP_MAP VALUES (?1, ?2, ?3, ?4, ?5, ?6)")
         .and_then(|mut s| {
-            s.execute(params![
-                kind.code(),
-                record.place,
-                id,
-                part.map(|p| p as i64),
-                key,
-                digest(&record.json),
-                record.json.to_string()
-            ])
+            s.execute(params![kind.code(), record.place, id, part.map(|p| p as i64), key, digest(&record.json)])
         })
         .map_err(failure)?;
     Ok(())
