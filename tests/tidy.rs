@@ -9,6 +9,7 @@ mod bans;
 mod source;
 
 use std::path::Path;
+use std::sync::LazyLock;
 
 use source::{Source, rust_below, texts_below};
 
@@ -16,14 +17,15 @@ fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-fn src() -> Vec<Source> {
-    let sources = rust_below(root(), "src");
-    assert!(sources.len() > 10, "the sources were not found");
-    sources
+fn src() -> &'static [Source] {
+    static READ: LazyLock<Vec<Source>> = LazyLock::new(|| rust_below(root(), "src"));
+    assert!(READ.len() > 10, "the sources were not found");
+    &READ
 }
 
-fn tests() -> Vec<Source> {
-    rust_below(root(), "tests")
+fn tests() -> &'static [Source] {
+    static READ: LazyLock<Vec<Source>> = LazyLock::new(|| rust_below(root(), "tests"));
+    &READ
 }
 
 #[track_caller]
@@ -47,7 +49,7 @@ fn planted(path: &str, text: &str) -> Source {
 #[test]
 fn a_module_names_only_whom_the_table_allows() {
     let sources = src();
-    let parts = arrows::parts(&sources);
+    let parts = arrows::parts(sources);
     none(sources.iter().flat_map(|source| arrows::forbidden(source, &parts)).collect());
 }
 
@@ -126,7 +128,7 @@ fn a_pure_module_without_the_denial_is_found() {
 
 #[test]
 fn pure_modules_never_walk_a_hash_map() {
-    none(bans::walked_hashes(&src()));
+    none(bans::walked_hashes(src()));
 }
 
 #[test]
@@ -155,7 +157,7 @@ fn a_file_of_501_lines_is_found() {
 
 #[test]
 fn nothing_is_left_for_later() {
-    none(src().iter().chain(&tests()).flat_map(bans::leftovers).collect());
+    none(src().iter().chain(tests()).flat_map(bans::leftovers).collect());
 }
 
 #[test]
@@ -177,7 +179,7 @@ fn an_unwrap_is_found() {
 
 #[test]
 fn tests_neither_sleep_nor_skip_nor_expect_panics() {
-    none(src().iter().chain(&tests()).flat_map(bans::test_habits).collect());
+    none(src().iter().chain(tests()).flat_map(bans::test_habits).collect());
 }
 
 #[test]
