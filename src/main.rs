@@ -1,1 +1,10 @@
-fn main() {}
+//! The command line; everything else is the library.
+
+use std::process::ExitCode;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    slotbridge::cli::main()
+}

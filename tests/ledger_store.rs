@@ -10,7 +10,9 @@ use rusqlite::Connection;
 use slotbridge::decide::{Entry, What};
 use slotbridge::domain::{Position, Timestamp};
 use slotbridge::durable::{EntryLog, Replies};
-use slotbridge::ledger::{Batch, Expected, Head, Ledger, LedgerError, LedgerReader, LedgerStore, Settings, verify};
+use slotbridge::ledger::{
+    Batch, ENTRIES_MAX, Expected, Head, Ledger, LedgerError, LedgerReader, LedgerStore, Settings, verify,
+};
 
 /// Three segments of four batches, then a fourth with one; a batch is four entries over six positions.
 const BATCHES: usize = 13;
@@ -136,6 +138,19 @@ fn a_batch_out_of_order_is_refused_and_leaves_nothing() {
     }
     fill(&mut ledger, 1);
     assert_eq!(verify(dir.path()).expect("a report").damage, None);
+}
+
+#[test]
+fn a_batch_over_the_bound_is_refused_and_leaves_nothing() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let mut ledger = open(dir.path(), Settings::default());
+    let of = |count: usize| {
+        let entries = (1..=count as u64).map(|position| cancelled(position, 1)).collect();
+        Batch { at: Timestamp(1), entries, replies: Vec::new() }
+    };
+    assert!(matches!(ledger.append(&of(ENTRIES_MAX + 1)), Err(LedgerError::TooLarge { .. })));
+    ledger.append(&of(ENTRIES_MAX)).expect("the bound itself is allowed");
+    assert_eq!(ledger.position(), Position(ENTRIES_MAX as u64));
 }
 
 #[test]

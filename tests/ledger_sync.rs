@@ -3,6 +3,7 @@
 //!
 //! A recording VFS hands every call on to the system's and notes writes and syncs of WAL files in one list with the
 //! release of answers.
+#![allow(unsafe_code)] // a VFS is a table of C functions
 
 mod ledger_kit;
 

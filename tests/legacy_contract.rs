@@ -1,15 +1,18 @@
 //! The contract of `LegacyRead` and `LegacyWrite`: generic over a `Harness`, run on every adapter in every setting.
 
+#[path = "legacy_contract_parts/faults.rs"]
+mod faults;
 #[path = "legacy_contract_parts/harness.rs"]
 mod harness;
 
 use std::collections::BTreeMap;
 
+use faults::{Fault, Faulty};
 use harness::{apply, bookings, convert, layout, numbers, on_every_adapter, op_id, request, row_of, slots};
 use slotbridge::domain::{SlotKey, Timestamp, Value};
 use slotbridge::legacy::sqlite::native::{MadeBy, NativeOutcome};
 use slotbridge::legacy::{
-    Control, Heartbeat, LegacyErrorKind, LegacyOp, LegacyRead, MAX_OPS, OpReply, OpRequest, PersonKey,
+    Control, Heartbeat, LegacyErrorKind, LegacyOp, LegacyRead, LegacyWrite, MAX_OPS, OpReply, OpRequest, PersonKey,
 };
 use slotbridge::mapping::Layout;
 use slotbridge::mapping::catalogue::ColumnType;
@@ -360,5 +363,28 @@ fn nothing_is_oversold_while_all_sell_the_same_slot() {
         let (capacity, counter, native, escrow) = numbers(&row_of(&mut *h.reader(), &slot));
         assert_eq!(counter, native + found.by_op.len() as i64 + escrow);
         assert!(counter <= capacity);
+    });
+}
+
+#[test]
+fn ops_run_again_after_a_lost_answer_take_effect_once() {
+    on_every_adapter(|h| {
+        for (at, fault) in [(100, Fault::LostRequest), (200, Fault::LostReply)] {
+            let slot = h.empty_slot(4);
+            h.escrow(&slot, 3, at);
+            let before = h.recount().by_op.len();
+            let ops = [
+                request(at + 1, &slot, convert(&h.free_person(at as u32))),
+                request(at + 2, &slot, LegacyOp::Return { units: 1 }),
+            ];
+            let mut writer = Faulty { inner: h.writer(), next: Some(fault) };
+            let error = writer.apply(&ops).unwrap_err();
+            assert_eq!(error.in_doubt, fault == Fault::LostReply);
+            let replies = writer.apply(&ops).unwrap();
+            assert!(matches!(replies[0], OpReply::Converted { .. }), "{replies:?}");
+            assert_eq!(replies[1], OpReply::Returned { units: 1 });
+            assert_eq!(h.recount().by_op.len(), before + 1);
+            assert_eq!(numbers(&row_of(&mut *h.reader(), &slot)), (4, 2, 0, 1));
+        }
     });
 }

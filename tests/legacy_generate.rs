@@ -8,8 +8,8 @@ use slotbridge::domain::{Timestamp, Value};
 use slotbridge::legacy::LegacyRead;
 use slotbridge::legacy::sqlite::recount::recount;
 use slotbridge::legacy::sqlite::{PersonConstraint, SqliteRead, generate, schema};
-use slotbridge::mapping::Layout;
 use slotbridge::mapping::catalogue::{ColumnType, LayoutColumn, Role};
+use slotbridge::mapping::{Catalogue, Layout};
 
 fn make(folder: &Path, name: &str, plan: &generate::Plan) -> (std::path::PathBuf, generate::Made) {
     let path = folder.join(name);
@@ -157,4 +157,34 @@ fn the_demonstration_size_can_be_made() {
         .unwrap();
     println!("cut in {:?}", started.elapsed());
     assert!(native > 0);
+}
+
+/// The shipped catalogue against the live views: every column is there, in the stated type, and can be read.
+#[test]
+fn the_views_are_as_the_catalogue_says() {
+    let folder = tempfile::tempdir().unwrap();
+    let (path, _) = make(folder.path(), "a.db", &generate::Plan { sites: 50, slots: 300, people: 500, ..small(2) });
+    let text = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("mappings/catalog.toml")).unwrap();
+    let catalogue: Catalogue = toml::from_str(&text).unwrap();
+    let mut reader = SqliteRead::open(&path).unwrap();
+    let mut views = 0;
+    for object in catalogue.objects {
+        let Some(view) = object.view else { continue };
+        views += 1;
+        let live = reader.columns(&view).unwrap();
+        let declared: Vec<&str> = object.columns.iter().filter(|c| !c.derived).map(|c| c.name.as_str()).collect();
+        let there: Vec<&str> = live.iter().map(|(name, _)| name.as_str()).collect();
+        assert_eq!(declared, there, "{view}");
+        let columns = object.columns.iter().filter(|c| !c.derived);
+        let columns = columns
+            .map(|c| LayoutColumn { name: c.name.as_str().into(), kind: c.kind, role: c.role, material: c.material })
+            .collect();
+        let layout = Layout { object: object.name, view: view.clone(), columns };
+        let info = reader.cut(&[&layout], &mut |_, row| {
+            assert_eq!(row.len(), there.len());
+            Ok(())
+        });
+        assert!(info.unwrap().rows > 0, "{view}");
+    }
+    assert_eq!(views, 5);
 }

@@ -323,7 +323,8 @@ impl Fields<'_> {
             person: person.ok_or_else(|| self.fault(Role::Person, "empty or too long"))?,
             slot: slot.map_err(|_| self.fault(Role::Slot, "not a slot key"))?,
             series: series.map_err(|_| self.fault(Role::Series, "not 1 to 32 of a-z 0-9 - _"))?,
-            active: self.text(Role::Status)? == "A",
+            // A reservation that is done (D) keeps its place and its person; only C is an end.
+            active: self.text(Role::Status)? != "C",
             op: self.op(Role::Op)?,
         }))
     }

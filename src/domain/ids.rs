@@ -244,15 +244,67 @@ impl FromStr for BookingId {
 
 /// First 16 bytes of HMAC-SHA-256 over partner and request key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct KeyMac(pub [u8; 16]);
+pub struct KeyMac(#[serde(with = "hex")] pub [u8; 16]);
 
 /// First 8 bytes of HMAC-SHA-256 over method, path and parsed members of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct BodyMac(pub [u8; 8]);
+pub struct BodyMac(#[serde(with = "hex")] pub [u8; 8]);
 
 /// First 16 bytes of HMAC-SHA-256 over a consent receipt; makes it single-use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct ReceiptMac(pub [u8; 16]);
+pub struct ReceiptMac(#[serde(with = "hex")] pub [u8; 16]);
+
+/// MACs as lower-case hex where people read them (the ledger's JSON), as bytes elsewhere (snapshots).
+mod hex {
+    use serde::{Deserialize, Deserializer, Serializer, de::Error, ser::SerializeTuple};
+
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    /// The longest MAC kept.
+    const BYTES_MAX: usize = 16;
+
+    pub fn serialize<S: Serializer, const N: usize>(bytes: &[u8; N], serializer: S) -> Result<S::Ok, S::Error> {
+        if !serializer.is_human_readable() {
+            let mut tuple = serializer.serialize_tuple(N)?;
+            bytes.iter().try_for_each(|byte| tuple.serialize_element(byte))?;
+            return tuple.end();
+        }
+        let mut text = [0u8; 2 * BYTES_MAX];
+        for (at, byte) in bytes.iter().enumerate() {
+            text[2 * at] = DIGITS[usize::from(byte >> 4)];
+            text[2 * at + 1] = DIGITS[usize::from(byte & 15)];
+        }
+        serializer.serialize_str(std::str::from_utf8(&text[..2 * N]).expect("hex digits are ASCII"))
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>, const N: usize>(deserializer: D) -> Result<[u8; N], D::Error> {
+        let mut bytes = [0u8; N];
+        if !deserializer.is_human_readable() {
+            struct Bytes<const N: usize>;
+            impl<'de, const N: usize> serde::de::Visitor<'de> for Bytes<N> {
+                type Value = [u8; N];
+                fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                    write!(f, "{N} bytes")
+                }
+                fn visit_seq<A: serde::de::SeqAccess<'de>>(self, mut seq: A) -> Result<[u8; N], A::Error> {
+                    let mut bytes = [0u8; N];
+                    for byte in &mut bytes {
+                        *byte = seq.next_element()?.ok_or_else(|| A::Error::custom("too few bytes"))?;
+                    }
+                    Ok(bytes)
+                }
+            }
+            return deserializer.deserialize_tuple(N, Bytes::<N>);
+        }
+        let text = <std::borrow::Cow<'de, str>>::deserialize(deserializer)?;
+        if text.len() != 2 * N || !text.is_ascii() {
+            return Err(D::Error::custom("not the hex digits of a MAC"));
+        }
+        for (at, byte) in bytes.iter_mut().enumerate() {
+            *byte = u8::from_str_radix(&text[2 * at..2 * at + 2], 16).map_err(D::Error::custom)?;
+        }
+        Ok(bytes)
+    }
+}
 
 #[cfg(test)]
 mod tests {
@@ -278,6 +330,16 @@ mod tests {
             let _ = text.parse::<OpId>();
             let _ = SlotKey::new(&text);
         }
+    }
+
+    #[test]
+    fn a_mac_reads_back_as_hex_and_as_bytes() {
+        let mac = KeyMac(*b"0123456789abcdef");
+        assert_eq!(serde_json::to_string(&mac).unwrap(), "\"30313233343536373839616263646566\"");
+        assert_eq!(serde_json::from_str::<KeyMac>(&serde_json::to_string(&mac).unwrap()).unwrap(), mac);
+        let bytes = postcard::to_allocvec(&mac).unwrap();
+        assert_eq!((bytes.len(), postcard::from_bytes::<KeyMac>(&bytes).unwrap()), (16, mac));
+        assert!(serde_json::from_str::<BodyMac>("\"zz\"").is_err());
     }
 
     #[test]

@@ -103,6 +103,11 @@ impl ApiKeys {
         Ok(NewApiKey { id, text: Secret::new(text.into_bytes()) })
     }
 
+    /// All keys, in the file's order.
+    pub fn iter(&self) -> impl Iterator<Item = &ApiKey> {
+        self.keys.iter()
+    }
+
     /// Whose key was presented. Every key is compared, whichever fits.
     pub fn holder(&self, presented: &str) -> Option<&ApiKey> {
         if presented.len() > KEY_CHARS_MAX {

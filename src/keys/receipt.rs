@@ -28,6 +28,13 @@ const SALT_BYTES: usize = 16;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReceiptKey([u8; 32]);
 
+impl std::fmt::Display for ReceiptKey {
+    /// As policy and partners' entries write it.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&URL_SAFE_NO_PAD.encode(self.0))
+    }
+}
+
 /// Reads a public key as policy and partners' entries write it: base64url without padding.
 pub fn parse_receipt_key(text: &str) -> Option<ReceiptKey> {
     let bytes = URL_SAFE_NO_PAD.decode(text).ok()?;

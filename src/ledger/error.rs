@@ -46,6 +46,8 @@ pub enum LedgerError {
     Format { segment: String, found: u32, known: u32 },
     #[error("a batch begins at position {found}, but {expected} is next")]
     OutOfOrder { expected: Position, found: Position },
+    #[error("a batch of {entries} entries is over the bound of {max}")]
+    TooLarge { entries: usize, max: usize },
     #[error("an earlier write failed; the ledger takes no more")]
     Stopped,
     #[error("{} is not empty", dir.display())]
@@ -73,6 +75,7 @@ impl LedgerError {
             LedgerError::Lost { .. } => "ledger_lost",
             LedgerError::Format { .. } => "ledger_format",
             LedgerError::OutOfOrder { .. } => "ledger_out_of_order",
+            LedgerError::TooLarge { .. } => "ledger_batch_too_large",
             LedgerError::Stopped => "ledger_stopped",
             LedgerError::NotEmpty { .. } => "target_not_empty",
             LedgerError::BackupDamaged { .. } => "backup_damaged",
@@ -81,7 +84,10 @@ impl LedgerError {
 
     pub fn remedy(&self) -> Remedy {
         match self {
-            LedgerError::Write { .. } | LedgerError::Stopped | LedgerError::OutOfOrder { .. } => Remedy::Stop,
+            LedgerError::Write { .. }
+            | LedgerError::Stopped
+            | LedgerError::OutOfOrder { .. }
+            | LedgerError::TooLarge { .. } => Remedy::Stop,
             LedgerError::Read { .. } | LedgerError::File { .. } => {
                 Remedy::Operator("check the disk, its free space and the rights on the data directory")
             }

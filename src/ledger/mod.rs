@@ -39,7 +39,7 @@ pub use export::export;
 pub use reader::LedgerReader;
 pub use restore::{JUMP, Restored, check_backup, restore};
 pub use segment::Epoch;
-pub use sqlite::{Expected, Head, Ledger, Settings, SyncMode};
+pub use sqlite::{ENTRIES_MAX, Expected, Head, Ledger, Settings, SyncMode};
 pub use verify::{Report, verify};
 
 /// Entries and replies of one batch: durable as a whole or not at all.

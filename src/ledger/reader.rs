@@ -11,7 +11,7 @@ use bytes::Bytes;
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::segment::{self, StoredBatch, position, sql};
-use super::{Head, LedgerError, walk};
+use super::{Hash, Head, LedgerError, walk};
 use crate::decide::{Entry, What};
 use crate::domain::{Position, Timestamp};
 use crate::durable::{EntryLog, ReadFailed, Replies, StoredReply};
@@ -98,6 +98,12 @@ impl LedgerReader {
             Some(first) => self.with_segment(*first, |connection| segment::batch_before(connection, position)),
             None => Ok(None),
         }
+    }
+
+    /// Hash of the batch that ends at `position`; `None` when none does.
+    pub fn hash_at(&self, position: Position) -> Result<Option<Hash>, LedgerError> {
+        let batch = self.batch_before(position)?;
+        Ok(batch.filter(|batch| batch.head.last == position).map(|batch| batch.hash))
     }
 
     pub(super) fn read_entries(&self, after: Position, max: usize) -> Result<Vec<Entry>, LedgerError> {

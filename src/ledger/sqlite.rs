@@ -22,7 +22,7 @@ use crate::domain::{Incarnation, Position, Secret, Timestamp};
 pub(super) const HEAD_FILE: &str = "HEAD";
 
 /// A batch is at most `BATCH_MAX` events; this is far above what they yield and stops a runaway.
-const ENTRIES_MAX: usize = 100_000;
+pub const ENTRIES_MAX: usize = 100_000;
 
 /// What a commit writes beyond its payload: the last page of each of three tables, and their parents now and then.
 const COMMIT_BYTES: u64 = 16 * 1024;
@@ -219,8 +219,7 @@ impl Ledger {
 
     /// Hash of the batch that ends at `position`; `None` when none does. For snapshots: theirs must be the same.
     pub fn hash_at(&self, position: Position) -> Result<Option<Hash>, LedgerError> {
-        let batch = self.reader().batch_before(position)?;
-        Ok(batch.filter(|batch| batch.head.last == position).map(|batch| batch.hash))
+        self.reader().hash_at(position)
     }
 
     /// Moves the WAL into the file and notes how far the ledger came.
@@ -387,14 +386,14 @@ impl LedgerStore for Ledger {
 }
 
 fn check_order(batch: &Batch, mut expected: Position) -> Result<(), LedgerError> {
-    for entry in batch.entries.iter().take(ENTRIES_MAX + 1) {
+    if batch.entries.len() > ENTRIES_MAX {
+        return Err(LedgerError::TooLarge { entries: batch.entries.len(), max: ENTRIES_MAX });
+    }
+    for entry in &batch.entries {
         if entry.position != expected || entry.last() > Position::MAX {
             return Err(LedgerError::OutOfOrder { expected, found: entry.position });
         }
         expected = entry.last().next();
-    }
-    if batch.entries.len() > ENTRIES_MAX {
-        return Err(LedgerError::OutOfOrder { expected, found: expected });
     }
     Ok(())
 }

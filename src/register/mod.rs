@@ -43,7 +43,7 @@ pub enum RegisterError {
     #[error("all person numbers are used up")]
     Full,
     #[error("the random numbers of {bits} bits in scope {scope} are used up")]
-    Random { scope: String, bits: u8 },
+    Random { scope: String, bits: u32 },
 }
 
 impl From<rusqlite::Error> for RegisterError {
@@ -92,7 +92,7 @@ const SCHEMA: &str = "
     CREATE TABLE IF NOT EXISTS counter (name TEXT PRIMARY KEY, next INTEGER NOT NULL) STRICT;
     INSERT OR IGNORE INTO counter VALUES ('person', 1);
     CREATE TABLE IF NOT EXISTS token_random (
-        scope TEXT NOT NULL, value TEXT NOT NULL, number INTEGER NOT NULL,
+        scope TEXT NOT NULL, value TEXT NOT NULL, number BLOB NOT NULL,
         PRIMARY KEY (scope, value), UNIQUE (scope, number)) STRICT, WITHOUT ROWID;
 ";
 

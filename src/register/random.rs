@@ -1,47 +1,47 @@
 //! Random numbers given to mapped values (transform `token_random`): same scope and value, same number for ever.
+//!
+//! A new number costs one wait for the disk, because it must be known before it is published; whoever has many new
+//! values asks for them together.
 
 use std::collections::BTreeSet;
 
 use ring::rand::{SecureRandom, SystemRandom};
-use rusqlite::{OptionalExtension, params};
+use rusqlite::{Connection, OptionalExtension, params};
 
 use super::{Register, RegisterError};
 
-/// Tries before the numbers of a scope count as used up; at half full the chance of that is 2^-64.
-const TRIES_MAX: usize = 64;
-/// JSON readers keep integers exact up to 53 bits.
-pub const BITS_MAX: u8 = 53;
+/// Draws before the numbers of a scope count as used up; at half full the chance of that is 2^-64.
+const DRAWS_MAX: usize = 64;
+/// Widest number.
+pub const BITS_MAX: u32 = 256;
 
 impl Register {
-    /// The random number of `value` in `scope`, drawn from `bits` (1–53) bits and made durable if it is new.
-    pub fn random_number(&self, scope: &str, value: &str, bits: u8) -> Result<u64, RegisterError> {
-        let mut all = self.random_numbers(scope, &[value], bits)?;
-        all.pop().ok_or_else(|| RegisterError::Random { scope: scope.to_owned(), bits })
+    /// The random number of `value` in `scope`, as lower-case hex of `bits` bits (a multiple of 8 up to `BITS_MAX`).
+    /// Drawn and made durable if it is new; a known one keeps the width it was drawn with.
+    pub fn random_hex(&self, scope: &str, value: &str, bits: u32) -> Result<String, RegisterError> {
+        let mut all = self.random_hexes(scope, &[value], bits)?;
+        all.pop().ok_or_else(|| used_up(scope, bits))
     }
 
-    /// As `random_number`, for many values in one transaction.
-    pub fn random_numbers(&self, scope: &str, values: &[&str], bits: u8) -> Result<Vec<u64>, RegisterError> {
+    /// As `random_hex`, for many values in one transaction.
+    pub fn random_hexes(&self, scope: &str, values: &[&str], bits: u32) -> Result<Vec<String>, RegisterError> {
+        if bits == 0 || bits > BITS_MAX || !bits.is_multiple_of(8) {
+            return Err(used_up(scope, bits));
+        }
         let mut file = self.file();
+        let known = values.iter().map(|value| known(&file, scope, value)).collect::<Result<Vec<_>, _>>()?;
+        if let Some(all) = known.iter().cloned().collect::<Option<Vec<_>>>() {
+            return Ok(all.iter().map(|number| hex(number)).collect());
+        }
         let transaction = file.transaction()?;
         let mut all = Vec::with_capacity(values.len());
-        {
-            let mut select =
-                transaction.prepare_cached("SELECT number FROM token_random WHERE scope = ?1 AND value = ?2")?;
-            let mut insert = transaction
-                .prepare_cached("INSERT OR IGNORE INTO token_random (scope, value, number) VALUES (?1, ?2, ?3)")?;
-            for value in values {
-                let known: Option<i64> = select.query_row(params![scope, value], |row| row.get(0)).optional()?;
-                let mut number = known;
-                for _ in 0..TRIES_MAX {
-                    if number.is_some() {
-                        break;
-                    }
-                    let drawn = draw(bits).ok_or_else(|| RegisterError::Random { scope: scope.to_owned(), bits })?;
-                    number = (insert.execute(params![scope, value, drawn])? == 1).then_some(drawn);
-                }
-                let number = number.ok_or_else(|| RegisterError::Random { scope: scope.to_owned(), bits })?;
-                all.push(number.unsigned_abs());
-            }
+        for value in values {
+            // Asked again: a value may stand twice in the list.
+            let number = match self::known(&transaction, scope, value)? {
+                Some(number) => number,
+                None => assign(&transaction, scope, value, bits)?,
+            };
+            all.push(hex(&number));
         }
         transaction.commit()?;
         Ok(all)
@@ -56,11 +56,30 @@ impl Register {
     }
 }
 
-fn draw(bits: u8) -> Option<i64> {
-    let bits = bits.clamp(1, BITS_MAX);
-    let mut bytes = [0u8; 8];
-    SystemRandom::new().fill(&mut bytes).ok()?;
-    i64::try_from(u64::from_be_bytes(bytes) >> (64 - u32::from(bits))).ok()
+fn known(file: &Connection, scope: &str, value: &str) -> Result<Option<Vec<u8>>, RegisterError> {
+    let mut select = file.prepare_cached("SELECT number FROM token_random WHERE scope = ?1 AND value = ?2")?;
+    Ok(select.query_row(params![scope, value], |row| row.get(0)).optional()?)
+}
+
+fn assign(file: &Connection, scope: &str, value: &str, bits: u32) -> Result<Vec<u8>, RegisterError> {
+    let mut insert =
+        file.prepare_cached("INSERT OR IGNORE INTO token_random (scope, value, number) VALUES (?1, ?2, ?3)")?;
+    for _ in 0..DRAWS_MAX {
+        let mut number = vec![0u8; bits as usize / 8];
+        SystemRandom::new().fill(&mut number).map_err(|_| used_up(scope, bits))?;
+        if insert.execute(params![scope, value, number])? == 1 {
+            return Ok(number);
+        }
+    }
+    Err(used_up(scope, bits))
+}
+
+fn used_up(scope: &str, bits: u32) -> RegisterError {
+    RegisterError::Random { scope: scope.to_owned(), bits }
+}
+
+fn hex(number: &[u8]) -> String {
+    number.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]
@@ -75,21 +94,25 @@ mod tests {
         let values: Vec<String> = (0..200).map(|n| format!("v{n}")).collect();
         let values: Vec<&str> = values.iter().map(String::as_str).collect();
         let first = Register::open(&path, IfMissing::Create).unwrap();
-        let numbers = first.random_numbers("naver.slots.room", &values, 10).unwrap();
-        assert!(numbers.iter().all(|n| *n < 1 << 10));
+        let numbers = first.random_hexes("naver/site.SITE_ID", &values, 128).unwrap();
+        assert!(numbers.iter().all(|n| n.len() == 32));
         assert_eq!(numbers.iter().collect::<BTreeSet<_>>().len(), values.len());
+        assert_ne!(first.random_hex("kakao/site.SITE_ID", "v0", 128).unwrap(), numbers[0]);
         drop(first);
         let again = Register::open(&path, IfMissing::Refuse).unwrap();
-        assert_eq!(again.random_numbers("naver.slots.room", &values, 10).unwrap(), numbers);
-        assert_eq!(again.random_scopes().unwrap().len(), 1);
+        assert_eq!(again.random_hexes("naver/site.SITE_ID", &values, 128).unwrap(), numbers);
+        assert_eq!(again.random_hexes("naver/site.SITE_ID", &["new", "new"], 64).unwrap().len(), 2);
+        assert_eq!(again.random_scopes().unwrap().len(), 2);
     }
 
     #[test]
     fn a_full_scope_refuses_rather_than_repeats() {
         let dir = tempfile::tempdir().unwrap();
         let register = Register::open(&dir.path().join("r.sqlite"), IfMissing::Create).unwrap();
-        register.random_number("s", "a", 1).unwrap();
-        register.random_number("s", "b", 1).unwrap();
-        assert!(matches!(register.random_number("s", "c", 1), Err(RegisterError::Random { .. })));
+        let full = (0..=256).map(|n| register.random_hex("s", &n.to_string(), 8)).position(|number| number.is_err());
+        assert!(full.is_some_and(|at| at > 128), "{full:?}");
+        for bits in [0, 7, 264] {
+            assert!(matches!(register.random_hex("s", "x", bits), Err(RegisterError::Random { .. })));
+        }
     }
 }

@@ -154,6 +154,7 @@ fn booked(api: &Api, partner: &PartnerId, decided: Decided) -> Response {
     (status = 200, description = "ETag covers status, slot and slot version", body = BookingAnswer),
     (status = 304, description = "Status, slot and slot version are unchanged"),
     (status = "4XX", description = "Problem", body = ProblemAnswer, content_type = "application/problem+json"),
+    (status = "5XX", description = "Problem", body = ProblemAnswer, content_type = "application/problem+json"),
 ))]
 pub(super) async fn status(
     State(api): State<Arc<Api>>,

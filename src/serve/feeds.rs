@@ -19,7 +19,8 @@ use super::headers::{self, About};
 use super::schema::{FeedAnswer, FeedList, FreshnessAnswer, MappingAnswer, ProblemAnswer, RpdePage};
 use super::wait;
 
-const LIMITS: [u32; 3] = [500, 1_000, 5_000];
+/// Page sizes: few, so that pages are shared.
+pub(super) const LIMITS: [u32; 3] = [500, 1_000, 5_000];
 /// The one order of parameters: pages are shared, so each has one address.
 const PARAMETERS: [&str; 3] = ["afterChangeNumber", "limit", "walk"];
 impl From<FeedError> for Problem {
@@ -44,6 +45,7 @@ pub(super) async fn off_worker<T: Send + 'static>(work: impl FnOnce() -> T + Sen
 #[utoipa::path(get, path = "/v1/feeds", tag = "feeds", operation_id = "listFeeds", responses(
     (status = 200, description = "Name, cursor, mapping and freshness of each", body = FeedList),
     (status = "4XX", description = "Problem", body = ProblemAnswer, content_type = "application/problem+json"),
+    (status = "5XX", description = "Problem", body = ProblemAnswer, content_type = "application/problem+json"),
 ))]
 pub(super) async fn list(
     State(api): State<Arc<Api>>,
@@ -95,6 +97,7 @@ fn described(public_url: &str, info: FeedInfo, fresh: Option<Freshness>) -> Feed
     (status = 200, description = "Items in order of change number", body = RpdePage),
     (status = 304, description = "The page held is still the page"),
     (status = "4XX", description = "Problem", body = ProblemAnswer, content_type = "application/problem+json"),
+    (status = "5XX", description = "Problem", body = ProblemAnswer, content_type = "application/problem+json"),
 ))]
 pub(super) async fn page(
     State(api): State<Arc<Api>>,
@@ -212,6 +215,7 @@ fn snapshot_cursor(api: &Api, partner: &PartnerId, feed: &str) -> Result<Positio
 ), responses(
     (status = 307, description = "`Location` is the snapshot's own, immutable address"),
     (status = "4XX", description = "Problem", body = ProblemAnswer, content_type = "application/problem+json"),
+    (status = "5XX", description = "Problem", body = ProblemAnswer, content_type = "application/problem+json"),
 ))]
 pub(super) async fn newest_snapshot(
     State(api): State<Arc<Api>>,
@@ -234,6 +238,7 @@ pub(super) async fn newest_snapshot(
 ), responses(
     (status = 200, description = "One item a line", content_type = "application/x-ndjson", body = String),
     (status = "4XX", description = "Problem", body = ProblemAnswer, content_type = "application/problem+json"),
+    (status = "5XX", description = "Problem", body = ProblemAnswer, content_type = "application/problem+json"),
 ))]
 pub(super) async fn snapshot(
     State(api): State<Arc<Api>>,

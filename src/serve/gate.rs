@@ -172,11 +172,15 @@ fn is_open(peer: &Peer, path: &str) -> bool {
         || (*peer == Peer::Loopback && matches!(path, "/readyz" | "/metrics"))
 }
 
+/// Every host that the request names, in its target or in a header, is ours, and it names one.
 fn is_our_host(hosts: &[String], request: &Request) -> bool {
-    let mut headers = request.headers().get_all(header::HOST).iter();
-    let header = headers.next().and_then(|value| value.to_str().ok());
-    let host = request.uri().authority().map(|authority| authority.as_str()).or(header);
-    let Some(host) = host.filter(|_| headers.next().is_none()) else { return false };
+    let target = request.uri().authority().map(|authority| authority.as_str());
+    let headers = request.headers().get_all(header::HOST).iter().map(|value| value.to_str().unwrap_or_default());
+    let mut named = target.into_iter().chain(headers).peekable();
+    named.peek().is_some() && named.all(|host| is_one_of(hosts, host))
+}
+
+fn is_one_of(hosts: &[String], host: &str) -> bool {
     let name = match host.rfind(':') {
         Some(at) if !host.ends_with(']') => &host[..at],
         _ => host,

@@ -5,8 +5,10 @@ use std::sync::Arc;
 use axum::Router;
 use axum::middleware::from_fn_with_state;
 use axum::routing::get;
+use utoipa::openapi::path::Parameter;
+use utoipa::openapi::schema::{SchemaType, Type};
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme};
-use utoipa::openapi::{InfoBuilder, LicenseBuilder, OpenApi, OpenApiBuilder};
+use utoipa::openapi::{InfoBuilder, LicenseBuilder, OpenApi, OpenApiBuilder, RefOr, Schema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -42,8 +44,27 @@ pub(super) fn document() -> OpenApi {
         .build();
     let components = document.components.get_or_insert_default();
     components.add_security_scheme("key", SecurityScheme::Http(bearer));
+    let operations =
+        document.paths.paths.values_mut().flat_map(|item| [&mut item.get, &mut item.post, &mut item.delete]);
+    for parameter in operations.flatten().filter_map(|operation| operation.parameters.as_mut()).flatten() {
+        plain(parameter);
+    }
     document.security = Some(vec![SecurityRequirement::new("key", Vec::<String>::new())]);
     document
+}
+
+/// An optional parameter is left out, never null; `limit` has three values.
+fn plain(parameter: &mut RefOr<Parameter>) {
+    let RefOr::T(parameter) = parameter else { return };
+    let Some(RefOr::T(Schema::Object(schema))) = &mut parameter.schema else { return };
+    if let SchemaType::Array(types) = &schema.schema_type
+        && let Some(only) = types.iter().find(|kind| **kind != Type::Null)
+    {
+        schema.schema_type = SchemaType::Type(only.clone());
+    }
+    if parameter.name == "limit" {
+        schema.enum_values = Some(feeds::LIMITS.map(serde_json::Value::from).into());
+    }
 }
 
 /// The document as pretty JSON with a newline at the end.

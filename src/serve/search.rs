@@ -27,6 +27,7 @@ const FOUND_MAX: usize = 100;
     request_body = SearchBody, responses(
     (status = 200, description = "At most 100, oldest first; ids that name none of the caller's are left out", body = BookingList),
     (status = "4XX", description = "Problem", body = ProblemAnswer, content_type = "application/problem+json"),
+    (status = "5XX", description = "Problem", body = ProblemAnswer, content_type = "application/problem+json"),
 ))]
 pub(super) async fn search(
     State(api): State<Arc<Api>>,
@@ -74,6 +75,7 @@ struct Fate<'a> {
 ), responses(
     (status = 200, description = "With the reply first sent", body = RequestAnswer),
     (status = "4XX", description = "404 is no proof: repeat with the same key", body = ProblemAnswer, content_type = "application/problem+json"),
+    (status = "5XX", description = "Problem", body = ProblemAnswer, content_type = "application/problem+json"),
 ))]
 pub(super) async fn fate(
     State(api): State<Arc<Api>>,

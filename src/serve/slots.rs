@@ -28,6 +28,7 @@ use super::wait;
 ), responses(
     (status = 200, description = "What the desk knows durably; a slot that is not published reads as unknown", body = SlotList),
     (status = "4XX", description = "Problem", body = ProblemAnswer, content_type = "application/problem+json"),
+    (status = "5XX", description = "Problem", body = ProblemAnswer, content_type = "application/problem+json"),
 ))]
 pub(super) async fn look_up(
     State(api): State<Arc<Api>>,

@@ -104,7 +104,7 @@ async fn every_bad_header_has_its_code() {
     let bridge = bridge(|_| ()).await;
     let body = wish("s-1").to_string().into_bytes();
     let key = ("idempotency-key", KEY);
-    let table: [(&[(&str, &str)], u16, &str); 15] = [
+    let table: [(&[(&str, &str)], u16, &str); 16] = [
         (&[], 400, "missing_idempotency_key"),
         (&[("idempotency-key", "short")], 400, "bad_idempotency_key"),
         (&[("idempotency-key", "\"8e03978e-40d5-43dd-bc93")], 400, "bad_idempotency_key"),
@@ -120,6 +120,7 @@ async fn every_bad_header_has_its_code() {
         (&[key, ("host", "evil.example")], 421, "misdirected_request"),
         (&[key, ("host", "-")], 421, "misdirected_request"),
         (&[key, ("host", "127.0.0.1.evil.example:80")], 421, "misdirected_request"),
+        (&[key, ("host", "127.0.0.1"), ("host", "evil.example")], 421, "misdirected_request"),
     ];
     for (headers, status, code) in table {
         let got = bridge.send("POST", "/v1/bookings", headers, &body).await;

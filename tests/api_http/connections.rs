@@ -1,5 +1,7 @@
 //! Slow and idle callers are cut by deadlines, and the others do not notice.
 
+use std::sync::atomic::Ordering;
+
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -70,6 +72,25 @@ async fn a_kept_connection_is_used_again_and_closed_when_idle() {
         }
     }
     assert_eq!(rest(&mut stream).await, b"");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stop_lets_an_open_request_finish_and_closes_what_is_idle() {
+    let mut bridge = bridge(|settings| settings.reply_ms_max = 300).await;
+    let mut idle = bridge.connect().await;
+    let wish = wish("s-late");
+    let open = bridge.book(KEY, &wish);
+    let stop = async {
+        while bridge.asked.load(Ordering::SeqCst) == 0 {
+            tokio::task::yield_now().await;
+        }
+        bridge.stop.cancel();
+    };
+    let (got, ()) = tokio::join!(open, stop);
+    assert_eq!(got.status_and_code(), (409, "request_in_progress".into()));
+    assert_eq!(rest(&mut idle).await, b"");
+    bridge.running.take().unwrap().await.unwrap();
+    assert!(TcpStream::connect(bridge.address).await.is_err());
 }
 
 /// What still comes until the other side closes; a reset is a close.

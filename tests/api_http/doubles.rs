@@ -26,6 +26,7 @@ use slotbridge::serve::{
 use slotbridge::view::{Fill, PollMark, View};
 use tokio::sync::mpsc::Receiver;
 use tokio::sync::watch;
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 /// 2026-11-22T20:00:01+09:00
@@ -226,7 +227,8 @@ pub struct Bridge {
     pub view: Arc<View>,
     pub clock: Arc<FixedClock>,
     pub partners: Arc<ArcSwap<Partners>>,
-    stop: CancellationToken,
+    pub stop: CancellationToken,
+    pub running: Option<JoinHandle<()>>,
 }
 
 impl Drop for Bridge {
@@ -307,8 +309,8 @@ pub async fn start(change: impl FnOnce(&mut Settings), door: Option<Door>) -> Br
         partners: partners.clone(),
     });
     let stop = CancellationToken::new();
-    tokio::spawn(run(api, vec![door], stop.clone()));
-    Bridge { address, asked, seen, evidence, feeds, view, clock, partners, stop }
+    let running = Some(tokio::spawn(run(api, vec![door], stop.clone())));
+    Bridge { address, asked, seen, evidence, feeds, view, clock, partners, stop, running }
 }
 
 /// Answers as the slot's name says; a real reply is stored and made visible before it is sent.

@@ -12,6 +12,7 @@ use slotbridge::serve::{Door, Partners, server_config};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio_rustls::TlsConnector;
 
+use crate::bookings::{KEY, wish};
 use crate::doubles::{Bridge, start};
 use crate::wire::{Got, request};
 
@@ -26,21 +27,25 @@ async fn network(certificates: &DevCerts) -> Bridge {
     start(|_| (), Some(door)).await
 }
 
-async fn call(bridge: &Bridge, certificates: &DevCerts, who: Option<usize>, headers: &[(&str, &str)]) -> Option<Got> {
+fn client(certificates: &DevCerts, who: Option<usize>) -> ClientConfig {
     let mut roots = RootCertStore::empty();
     roots.add(CertificateDer::from_pem_file(&certificates.ca).unwrap()).unwrap();
     let builder = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
         .with_safe_default_protocol_versions()
         .unwrap()
         .with_root_certificates(roots);
-    let config = match who {
+    match who {
         None => builder.with_no_client_auth(),
         Some(at) => {
             let issued = &certificates.partners[at];
             let chain = vec![CertificateDer::from_pem_file(&issued.certificate).unwrap()];
             builder.with_client_auth_cert(chain, PrivateKeyDer::from_pem_file(&issued.key).unwrap()).unwrap()
         }
-    };
+    }
+}
+
+async fn call(bridge: &Bridge, certificates: &DevCerts, who: Option<usize>, headers: &[(&str, &str)]) -> Option<Got> {
+    let config = client(certificates, who);
     let name = ServerName::try_from("localhost").unwrap();
     let stream = TlsConnector::from(Arc::new(config)).connect(name, bridge.connect().await).await.ok()?;
     let mut bytes = request("GET", "/v1/feeds", headers, b"");
@@ -98,6 +103,25 @@ async fn plain_http_gets_no_answer_on_the_network_and_no_listener_beyond_loopbac
     assert!(!all.starts_with(b"HTTP"));
     let refused = Door::loopback("0.0.0.0:0".parse().unwrap()).await;
     assert_eq!(refused.err().map(|error| error.code()), Some("plain_on_network"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn http_2_gets_the_same_answers() {
+    let directory = tempfile::tempdir().unwrap();
+    let certificates = certificates(directory.path());
+    let bridge = network(&certificates).await;
+    let mut config = client(&certificates, Some(0));
+    config.alpn_protocols = vec![b"h2".to_vec()];
+    let client = reqwest::Client::builder().tls_backend_preconfigured(config).resolve("localhost", bridge.address);
+    let client = client.build().unwrap();
+    let url = format!("https://localhost:{}/v1/bookings", bridge.address.port());
+    let book = client.post(&url).header("idempotency-key", KEY).json(&wish("s-1")).send().await.unwrap();
+    assert_eq!((book.version(), book.status().as_u16()), (reqwest::Version::HTTP_2, 201));
+    assert_eq!(book.headers()["location"], "https://bridge.example/v1/bookings/b-6");
+    let wrong = client.put(&url).send().await.unwrap();
+    assert_eq!((wrong.status().as_u16(), wrong.headers()["allow"].to_str().unwrap()), (405, "POST"));
+    let host = client.get(&url).header("host", "evil.example").send().await.unwrap();
+    assert_eq!(host.status().as_u16(), 421);
 }
 
 #[cfg(unix)]

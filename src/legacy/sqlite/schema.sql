@@ -117,19 +117,27 @@ CREATE TABLE TB_SEQ (
 ) WITHOUT ROWID;
 INSERT INTO TB_SEQ VALUES ('SQ_RESV', 0);
 
--- Where imported rows come from: the source's id, which repeats, and a digest of the record as published.
+-- Imported publications: the records as they were read, and which row came from which: the source's id, which
+-- repeats, and a digest of the record.
 CREATE TABLE TB_IMP_RUN (
   SRC_NM VARCHAR2(20) NOT NULL PRIMARY KEY,
   SHIFT_WEEKS NUMBER(6) NOT NULL,
   REPORT CLOB NOT NULL
 ) WITHOUT ROWID;
+CREATE TABLE TB_IMP_SRC (
+  SRC_NO NUMBER(10) NOT NULL PRIMARY KEY,
+  SRC_KIND VARCHAR2(20) NOT NULL,
+  SRC_WHERE VARCHAR2(200) NOT NULL,
+  WITHIN_NO NUMBER(10),
+  SRC_JSON CLOB NOT NULL
+) WITHOUT ROWID;
 CREATE TABLE TB_IMP_MAP (
   SRC_KIND VARCHAR2(20) NOT NULL,
   SRC_WHERE VARCHAR2(200) NOT NULL,
   SRC_ID VARCHAR2(200) NOT NULL,
+  SRC_PART NUMBER(4),                       -- which part, where a record makes several rows
   LEGACY_KEY VARCHAR2(60) NOT NULL,
   SRC_SHA256 VARCHAR2(64) NOT NULL,
-  SRC_JSON CLOB NOT NULL,
   PRIMARY KEY (SRC_KIND, LEGACY_KEY)
 ) WITHOUT ROWID;
 

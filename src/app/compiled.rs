@@ -1,0 +1,139 @@
+//! Mappings from the folder to what the daemon runs on: layouts, feed plans, answers.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::answer::{Answers, Place, Project};
+use crate::config::{Config, Problem, Problems};
+use crate::domain::{BookingView, PartnerId, SlotKey, SlotView, Timestamp};
+use crate::mapping::{self, FeedKind, Layout, MappingSet};
+use crate::mapping_files::{FolderError, read_folder};
+use crate::privacy::{Ports, Projector, Record, Subject};
+use crate::publish::{FeedPlan, NotRendered, RenderItem, Sharing};
+
+/// A loaded set and its compiled mappings.
+pub struct Compiled {
+    pub set: MappingSet,
+    projectors: BTreeMap<(PartnerId, FeedKind), Arc<Projector>>,
+}
+
+/// Loads and compiles; all problems at once.
+pub fn compile(dir: &Path, ports: &Ports) -> Result<Compiled, Problems> {
+    let set = load(dir)?;
+    let mut problems = Problems::default();
+    let mut projectors = BTreeMap::new();
+    for (partner, kind, _) in set.feeds() {
+        match Projector::compile(&set, partner, kind) {
+            Ok(projector) => {
+                projectors.insert((partner.clone(), kind), Arc::new(projector.with_ports(ports.clone())));
+            }
+            Err(error) => problems.push(about(dir, "mappings.not_compiled", error.to_string())),
+        }
+    }
+    if problems.is_empty() { Ok(Compiled { set, projectors }) } else { Err(problems) }
+}
+
+/// Reads and judges the folder.
+pub fn load(dir: &Path) -> Result<MappingSet, Problems> {
+    let files = read_folder(dir).map_err(|error| {
+        let cause = match &error {
+            FolderError::Io { source, .. } => format!("{error}: {source}"),
+            _ => error.to_string(),
+        };
+        Problems(vec![about(dir, "mappings.unreadable", cause)])
+    })?;
+    mapping::load(&files).map_err(|found| {
+        let problem = |error: mapping::MappingError| Problem {
+            code: error.rule.code(),
+            file: dir.join(error.file()),
+            text: files.get(error.file()).map(|bytes| Arc::from(String::from_utf8_lossy(bytes))),
+            span: Some(error.span.clone()),
+            message: error.what.clone(),
+            cause: "here".to_owned(),
+            try_: error.help.clone(),
+        };
+        Problems(found.into_iter().map(problem).collect())
+    })
+}
+
+fn about(dir: &Path, code: &'static str, message: String) -> Problem {
+    Problem {
+        code,
+        file: PathBuf::from(dir),
+        text: None,
+        span: None,
+        message,
+        cause: "the mappings cannot be used".to_owned(),
+        try_: "`slotbridge init DIR` writes the shipped mappings".to_owned(),
+    }
+}
+
+impl Compiled {
+    pub fn layouts(&self) -> Vec<Layout> {
+        self.set.layouts()
+    }
+
+    pub fn plans(&self) -> Vec<FeedPlan> {
+        let plan = |((partner, kind), projector): (&(PartnerId, FeedKind), &Arc<Projector>)| FeedPlan {
+            partner: partner.clone(),
+            name: kind.code().to_owned(),
+            object: projector.object().clone(),
+            sharing: if *kind == FeedKind::Bookings { Sharing::OfPartner } else { Sharing::ByContent },
+            item_kind: projector.object().to_string(),
+            mapping_id: projector.mapping_id().to_owned(),
+            mapping_version: projector.mapping_version(),
+            content_digest: projector.content_digest().to_owned(),
+            tick_ms: projector.tick_ms(),
+            retention_days: projector.retention_days(),
+            render: Arc::new(Rendered(projector.clone())),
+        };
+        self.projectors.iter().map(plan).collect()
+    }
+
+    pub fn answers(&self, config: &Config) -> Answers {
+        let url = &config.daemon.public_url;
+        let place = Place { problems_url: format!("{url}/problems"), help_url: config.daemon.help_url.clone() };
+        let mut partners: BTreeMap<PartnerId, Arc<dyn Project>> = BTreeMap::new();
+        for partner in self.set.partners() {
+            let of = |kind| self.projectors.get(&(partner.clone(), kind)).cloned();
+            if let Some(slots) = of(FeedKind::Slots) {
+                partners.insert(partner.clone(), Arc::new(Told { slots, bookings: of(FeedKind::Bookings) }));
+            }
+        }
+        Answers { place, partners }
+    }
+}
+
+/// A projector as the publisher renders with it.
+struct Rendered(Arc<Projector>);
+
+impl RenderItem for Rendered {
+    fn record(&self, subject: Subject<'_>, now: Timestamp) -> Result<Option<Record>, NotRendered> {
+        self.0.record(subject, now).map_err(|issue| NotRendered { code: issue.kind.code() })
+    }
+
+    fn leaves_at(&self, subject: Subject<'_>) -> Option<Timestamp> {
+        self.0.leaves_at(subject)
+    }
+}
+
+/// A partner's projectors as answers use them. What a mapping cannot turn into a record reads as unknown.
+struct Told {
+    slots: Arc<Projector>,
+    bookings: Option<Arc<Projector>>,
+}
+
+impl Project for Told {
+    fn slot_key(&self, public_id: &str) -> Option<SlotKey> {
+        self.slots.slot_key(public_id)
+    }
+
+    fn slot(&self, slot: &SlotView, now: Timestamp) -> Option<Record> {
+        self.slots.record(Subject::Slot(slot), now).ok().flatten()
+    }
+
+    fn booking(&self, booking: &BookingView) -> Option<Record> {
+        self.bookings.as_ref()?.record(Subject::Booking(booking), booking.changed_at).ok().flatten()
+    }
+}

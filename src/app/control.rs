@@ -1,0 +1,67 @@
+//! What the admin socket can do. Whatever changes something goes to the desk as an event.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::admin::{Ask, Commands, Told};
+use crate::decide::Event;
+use crate::domain::Incarnation;
+use crate::intake::Intake;
+use crate::ledger::{Hash, Head, LedgerReader, snapshot};
+
+use super::desk::Window;
+use super::meter::Condition;
+
+/// Taking a snapshot copies the desk's state: seconds at 15 M bookings.
+const SNAPSHOT_WAIT: Duration = Duration::from_secs(30);
+
+pub struct Control {
+    pub condition: Arc<Condition>,
+    pub intake: Intake,
+    pub snapshots: Snapshots,
+}
+
+/// Writes the desk's state beside the ledger.
+#[derive(Clone)]
+pub struct Snapshots {
+    pub dir: PathBuf,
+    pub incarnation: Incarnation,
+    pub window: Window,
+    pub reader: Arc<LedgerReader>,
+    pub intake: Intake,
+}
+
+impl Snapshots {
+    /// Blocks until it is written; must not be called on a tokio worker. Returns the file.
+    pub fn write(&self) -> Result<PathBuf, String> {
+        let waiting = self.window.snapshot().ok_or("too many snapshots are being taken already")?;
+        // A batch makes the desk show itself, also when nobody books.
+        self.intake.submit_blocking(Event::Reserve { ticket: 0, count: 1 }).map_err(|error| error.to_string())?;
+        let state = waiting.recv_timeout(SNAPSHOT_WAIT).map_err(|_| "the desk did not answer in time".to_owned())?;
+        let hash: Option<Hash> = self.reader.hash_at(state.position).map_err(|error| error.to_string())?;
+        let hash = hash.ok_or("the snapshot does not end where a batch ends")?;
+        let header = snapshot::Header { incarnation: self.incarnation, head: Head { position: state.position, hash } };
+        snapshot::save(&self.dir, &header, &state).map_err(|error| error.to_string())
+    }
+}
+
+impl Commands for Control {
+    fn answer(&self, ask: Ask) -> Told {
+        match ask {
+            Ask::Status => Told::Ok(self.condition.status()),
+            Ask::Snapshot => match self.snapshots.write() {
+                Ok(path) => Told::Ok(serde_json::json!({ "written": path })),
+                Err(detail) => Told::Error { code: "snapshot_failed".to_owned(), detail },
+            },
+            Ask::Release { slots } => {
+                let count = slots.len();
+                tracing::info!(slots = count, "free units of slots are released on request");
+                match self.intake.submit_blocking(Event::Release { slots }) {
+                    Ok(_) => Told::Ok(serde_json::json!({ "released": count })),
+                    Err(error) => Told::Error { code: "not_released".to_owned(), detail: error.to_string() },
+                }
+            }
+        }
+    }
+}

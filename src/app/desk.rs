@@ -1,0 +1,113 @@
+//! The desk as the committer drives it, with a window for the rest of the daemon: which slots are hot, how much waits,
+//! and a snapshot when somebody asks. Decides nothing.
+//!
+//! What the window shows is taken after a batch became durable, so it never shows what may still be lost.
+
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::{Duration, Instant};
+
+use crate::decide::{Desk, Effects, Event, KnownKey, Snapshot};
+use crate::domain::{Position, SlotKey, Timestamp, Touched};
+use crate::ledger::Decide;
+
+/// Slots that capture looks at on their own.
+const HOT_MAX: usize = 2_000;
+/// Looking costs a pass over all slots (about 1 ms for 200 k): at most this often, and at most 2 % of the time.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
+const LOOK_SHARE: u32 = 50;
+/// Snapshots asked for and not yet taken.
+const ASKED_MAX: usize = 4;
+
+/// What the last look saw.
+#[derive(Debug, Clone, Default)]
+pub struct Seen {
+    pub hot: Vec<SlotKey>,
+    pub free_units: u64,
+    /// Bookings not yet applied.
+    pub unapplied: u64,
+    pub pending_ops: u64,
+    pub oldest_op: Option<Position>,
+}
+
+/// The readers' side of the window.
+#[derive(Clone)]
+pub struct Window {
+    seen: Arc<Mutex<Seen>>,
+    ask: SyncSender<SyncSender<Snapshot>>,
+}
+
+impl Window {
+    fn lock(&self) -> MutexGuard<'_, Seen> {
+        self.seen.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+
+    pub fn seen(&self) -> Seen {
+        self.lock().clone()
+    }
+
+    pub fn hot(&self) -> Vec<SlotKey> {
+        self.lock().hot.clone()
+    }
+
+    /// Asks for the desk's state at the end of a coming batch; `None` when too many have asked.
+    pub fn snapshot(&self) -> Option<Receiver<Snapshot>> {
+        let (send, receive) = sync_channel(1);
+        self.ask.try_send(send).ok().map(|()| receive)
+    }
+}
+
+pub struct Watched {
+    desk: Desk,
+    seen: Arc<Mutex<Seen>>,
+    asked: Receiver<SyncSender<Snapshot>>,
+    look_at: Instant,
+}
+
+impl Watched {
+    pub fn new(desk: Desk) -> (Watched, Window) {
+        let (ask, asked) = sync_channel(ASKED_MAX);
+        let seen: Arc<Mutex<Seen>> = Arc::default();
+        let mut watched = Watched { desk, seen: seen.clone(), asked, look_at: Instant::now() };
+        watched.look();
+        (watched, Window { seen, ask })
+    }
+
+    fn look(&mut self) {
+        let began = Instant::now();
+        let (free_units, unapplied) = self.desk.totals();
+        let mut pending = self.desk.pending_ops();
+        let oldest_op = pending.next().map(|op| op.position);
+        let pending_ops = u64::from(oldest_op.is_some()) + pending.count() as u64;
+        let seen = Seen { hot: self.desk.hot_slots(HOT_MAX), free_units, unapplied, pending_ops, oldest_op };
+        *self.seen.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) = seen;
+        self.look_at = began + LOOK_EVERY.max(began.elapsed() * LOOK_SHARE);
+    }
+}
+
+impl Decide for Watched {
+    fn step(&mut self, now: Timestamp, event: Event, effects: &mut Effects) {
+        self.desk.step(now, event, effects);
+    }
+
+    fn take_touched(&mut self) -> Vec<Touched> {
+        self.desk.take_touched()
+    }
+
+    /// The last that the committer asks of a batch that is durable: nothing of the next one has been decided yet.
+    fn take_known_keys(&mut self) -> Vec<KnownKey> {
+        let known = self.desk.take_known_keys();
+        if Instant::now() >= self.look_at {
+            self.look();
+        }
+        while let Ok(wanted) = self.asked.try_recv() {
+            // Whoever asked may have given up.
+            let _ = wanted.try_send(self.desk.snapshot());
+        }
+        known
+    }
+
+    fn next_deadline(&self) -> Option<Timestamp> {
+        self.desk.next_deadline()
+    }
+}

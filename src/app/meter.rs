@@ -1,0 +1,192 @@
+//! Measuring and readiness: hooks that count what passes, and what is asked of the daemon from outside.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
+
+use tokio::sync::watch;
+
+use crate::answer::Answers;
+use crate::capture::Capture;
+use crate::clock::Clock;
+use crate::decide::Outcome;
+use crate::domain::PartnerId;
+use crate::durable::{Consumer, Durable, Render, Rendered};
+use crate::intake::{Bounds, Intake};
+use crate::ledger;
+use crate::publish::api::FeedSource;
+use crate::serve::{Answered, Health};
+use crate::telemetry::metrics::{Feed, Legacy, Metrics};
+use crate::view::View;
+use crate::writeback;
+
+use super::desk::Window;
+
+/// Renders through the mappings, and counts what was decided.
+pub struct Counting {
+    pub answers: Arc<arc_swap::ArcSwap<Answers>>,
+    pub metrics: Arc<Metrics>,
+}
+
+impl Render for Counting {
+    fn render(&self, partner: &PartnerId, outcome: &Outcome) -> Rendered {
+        let code = match outcome {
+            Outcome::Booked { .. } => "booked",
+            Outcome::Cancelled { .. } => "cancelled",
+            Outcome::TokenGiven => "token_given",
+            Outcome::Replay { .. } => "replayed",
+            Outcome::Refused(refused) => refused.code.code(),
+        };
+        self.metrics.decided(partner.as_str(), code);
+        self.answers.load().render(partner, outcome)
+    }
+}
+
+/// Counts durable batches.
+pub struct Meter(pub Arc<Metrics>);
+
+impl Consumer for Meter {
+    fn durable(&mut self, batch: &Arc<Durable>) {
+        self.0.durable(batch.last.0 + 1 - batch.first.0, batch.last.0);
+    }
+}
+
+/// What the daemon's condition is read from. Parts that start later are set later.
+pub struct Condition {
+    pub metrics: Arc<Metrics>,
+    pub view: Arc<View>,
+    pub clock: Arc<dyn Clock>,
+    pub intake: Intake,
+    pub bounds: Bounds,
+    pub window: Window,
+    pub capture: Arc<Capture>,
+    pub feeds: Arc<crate::publish::Feeds>,
+    pub partners: Vec<PartnerId>,
+    pub committer: Arc<ledger::Status>,
+    pub resent: watch::Receiver<bool>,
+    pub writeback: OnceLock<Arc<std::sync::Mutex<writeback::Stats>>>,
+    pub stopping: AtomicBool,
+}
+
+impl Condition {
+    pub fn writeback(&self) -> writeback::Stats {
+        let stats = self.writeback.get();
+        stats.map(|stats| stats.lock().unwrap_or_else(|p| p.into_inner()).clone()).unwrap_or_default()
+    }
+
+    /// Milliseconds that the oldest claimed op waits; 0 when none does.
+    pub fn writeback_lag_ms(&self) -> i64 {
+        self.writeback().oldest_at.map_or(0, |at| self.clock.now().since_ms(at).max(0))
+    }
+
+    /// Statements sent to the legacy system so far: by capture, by write-back.
+    pub fn statements(&self) -> (u64, u64) {
+        (self.capture.stats().statements, self.writeback().statements)
+    }
+
+    fn refresh(&self) {
+        let (now, counted) = (self.clock.now(), &self.metrics.counted);
+        let (slots, bookings, _) = self.view.counts();
+        counted.slots.set(whole(slots as u64));
+        counted.bookings.set(whole(bookings as u64));
+        counted.requests_waiting.set(whole(self.intake.requests_waiting(self.bounds) as u64));
+        let mark = self.view.mark();
+        counted.poll_age_ms.set(now.since_ms(mark.started_at));
+        counted.full_cut_age_s.set(now.since_ms(mark.full_at) / 1_000);
+        let (capture, writeback) = self.statements();
+        counted.legacy_statements.get_or_create(&Legacy { by: "capture".to_owned() }).set(whole(capture));
+        counted.legacy_statements.get_or_create(&Legacy { by: "writeback".to_owned() }).set(whole(writeback));
+        counted.writeback_pending.set(whole(self.window.seen().pending_ops));
+        counted.writeback_lag_ms.set(self.writeback_lag_ms());
+        counted.in_doubt.set(whole(self.writeback().in_doubt as u64));
+        for partner in &self.partners {
+            for feed in self.feeds.feeds(partner) {
+                let labels = Feed { partner: partner.to_string(), feed: feed.name.clone() };
+                counted.feed_cursor.get_or_create(&labels).set(whole(feed.cursor.0));
+                counted.feed_halted.get_or_create(&labels).set(i64::from(feed.halted.is_some()));
+                if let Some(freshness) = self.feeds.freshness(partner, &feed.name, now) {
+                    counted.feed_lag_ms.get_or_create(&labels).set(whole(freshness.lag_ms));
+                    self.metrics.freshness.get_or_create(&labels).observe(freshness.lag_ms as f64 / 1_000.0);
+                }
+            }
+        }
+    }
+
+    /// For `status`: staleness first.
+    pub fn status(&self) -> serde_json::Value {
+        let now = self.clock.now();
+        let mark = self.view.mark();
+        let (slots, bookings, items) = self.view.counts();
+        let seen = self.window.seen();
+        let writeback = self.writeback();
+        let (capture_statements, writeback_statements) = self.statements();
+        let mut feeds = Vec::new();
+        for partner in &self.partners {
+            for feed in self.feeds.feeds(partner) {
+                let lag_ms = self.feeds.freshness(partner, &feed.name, now).map(|freshness| freshness.lag_ms);
+                feeds.push(serde_json::json!({
+                    "partner": partner, "feed": feed.name, "lag_ms": lag_ms, "cursor": feed.cursor,
+                    "items": feed.items, "mapping": format!("{} v{}", feed.mapping_id, feed.mapping_version),
+                    "halted": feed.halted,
+                }));
+            }
+        }
+        let refused_cuts: Vec<_> = self.capture.refused().iter().map(|cut| cut.object.to_string()).collect();
+        serde_json::json!({
+            "freshness": {
+                "poll_age_ms": now.since_ms(mark.started_at), "full_cut_age_s": now.since_ms(mark.full_at) / 1_000,
+                "refused_cuts": refused_cuts,
+            },
+            "daemon": {
+                "not_ready": self.not_ready(), "position": self.view.durable(), "slots": slots, "bookings": bookings,
+                "other_items": items, "requests_waiting": self.intake.requests_waiting(self.bounds),
+                "persons": self.view.ci().map(|table| table.len()), "error_lines": crate::telemetry::error_lines(),
+            },
+            "writeback": {
+                "status": writeback.status.code(), "pending_ops": seen.pending_ops, "in_doubt": writeback.in_doubt,
+                "lag_ms": self.writeback_lag_ms(), "free_units": seen.free_units, "unapplied": seen.unapplied,
+                "failures": writeback.failures,
+            },
+            "legacy": { "statements_capture": capture_statements, "statements_writeback": writeback_statements },
+            "feeds": feeds,
+        })
+    }
+}
+
+fn whole(n: u64) -> i64 {
+    i64::try_from(n).unwrap_or(i64::MAX)
+}
+
+impl Health for Condition {
+    fn not_ready(&self) -> Vec<String> {
+        let mut missing = Vec::new();
+        if self.committer.has_failed() {
+            missing.push("the ledger could not be written; the process is about to exit".to_owned());
+        }
+        if self.stopping.load(Ordering::Relaxed) {
+            missing.push("the daemon is stopping".to_owned());
+        }
+        if !*self.resent.borrow() {
+            missing.push("rows known before the restart are still being sent to the desk".to_owned());
+        }
+        if self.view.mark().full_at.0 == 0 {
+            missing.push("the first full cut of the legacy system is not durable yet".to_owned());
+        }
+        missing
+    }
+
+    fn metrics(&self) -> String {
+        self.refresh();
+        self.metrics.text()
+    }
+
+    fn answered(&self, answered: &Answered<'_>) {
+        tracing::debug!(
+            partner = answered.partner.map(PartnerId::as_str),
+            route = answered.route,
+            status = answered.status,
+            code = answered.code,
+            took_us = answered.took_us,
+            "answered"
+        );
+    }
+}

@@ -1,0 +1,434 @@
+//! The order in which everything is opened and started.
+
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, OnceLock};
+use std::thread;
+
+use arc_swap::ArcSwap;
+use tokio::runtime::Handle;
+use tokio::sync::{mpsc, watch};
+use tokio_util::sync::CancellationToken;
+
+use crate::admin::{self, DataLock};
+use crate::capture::{self, Capture};
+use crate::clock::{Clock, SystemClock};
+use crate::config::Config;
+use crate::decide::{Desk, Snapshot};
+use crate::domain::{PartnerId, Position};
+use crate::durable::{Consumer, Durable, Submission};
+use crate::intake::{Intake, Macs};
+use crate::keys::{ApiKeys, KeyFolder};
+use crate::ledger::{self, Committer, Expected, Ledger, LedgerError, LedgerReader, snapshot};
+use crate::legacy::sqlite::{SqliteRead, SqliteWrite};
+use crate::legacy::{Heartbeat, LegacyRead, LegacyWrite};
+use crate::privacy::{AssignToken, NotAssigned, Ports};
+use crate::publish;
+use crate::register::{IfMissing, Register};
+use crate::serve::{self, Access, Api, Door, Partners, Parts, ServerFiles};
+use crate::telemetry::Metrics;
+use crate::view::{Fill, View};
+use crate::writeback::{self, Wake, Worker};
+
+use super::compiled::{Compiled, compile};
+use super::control::{Control, Snapshots};
+use super::desk::{Watched, Window};
+use super::files::Files;
+use super::jobs::{self, Planned};
+use super::meter::{Condition, Counting, Meter};
+use super::tokens::Tokens;
+use super::{Capturing, Daemon, Running, StartFailed, observe, settings};
+
+/// Refused keys leave the readers' memory after so long, as the desk forgets them.
+const REFUSED_KEEP_MS: i64 = 24 * 3_600_000;
+
+/// Everything that is opened before anything runs.
+pub struct Opening {
+    config: Config,
+    files: Files,
+    lock: DataLock,
+    compiled: Compiled,
+    register: Arc<Register>,
+    capture: Arc<Capture>,
+    intake: Intake,
+    receiver: mpsc::Receiver<Submission>,
+    view: Arc<View>,
+    clock: Arc<dyn Clock>,
+    window: Window,
+    desk: Watched,
+    ledger: Ledger,
+    metrics: Arc<Metrics>,
+}
+
+impl Opening {
+    /// Opens, replays, and fills the view.
+    pub fn begin(config: &Config) -> Result<Opening, StartFailed> {
+        let files = Files::of(&config.daemon.data_dir);
+        files.make().map_err(|source| StartFailed::Folder { path: files.dir.clone(), source })?;
+        let lock = DataLock::take(&files.dir)?;
+        let is_new = !files.hold_state();
+        let missing = if is_new { IfMissing::Create } else { IfMissing::Refuse };
+        let register = Arc::new(Register::open(&files.register, missing)?);
+        let compiled =
+            compile(&config.mappings.dir, &Ports { seal: None, tokens: Some(Arc::new(Random(register.clone()))) })?;
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let view = Arc::new(View::default());
+        let (intake, receiver) = Intake::new(settings::bounds(&config.intake));
+        let (hot, hot_keys) = late_hot_keys();
+        let capture = Capture::new(capture::Parts {
+            mirror_path: files.mirror.clone(),
+            register: register.clone(),
+            intake: intake.clone(),
+            view: view.clone(),
+            clock: clock.clone(),
+            layouts: compiled.layouts(),
+            settings: settings::capture(config),
+            hot_keys: Some(hot_keys),
+        })?;
+        let expected = if is_new { Expected::MayBeNew } else { Expected::MustExist };
+        let ledger = Ledger::open(&files.ledger, ledger::Settings::default(), expected)?;
+        let mut desk = replay(config, &files, &register, &capture, &ledger)?;
+        fill(&mut desk, &view, &ledger);
+        let (desk, window) = Watched::new(desk);
+        // Set once, here; reading it before gives no hot slots.
+        let _ = hot.set(window.clone());
+        let metrics = Arc::new(Metrics::default());
+        Ok(Opening {
+            config: config.clone(),
+            files,
+            lock,
+            compiled,
+            register,
+            capture,
+            intake,
+            receiver,
+            view,
+            clock,
+            window,
+            desk,
+            ledger,
+            metrics,
+        })
+    }
+
+    /// Starts the threads and the listeners.
+    pub fn start(self, runtime: &Handle) -> Result<Daemon, StartFailed> {
+        let reader = Arc::new(self.ledger.reader());
+        let (incarnation, epochs) = (self.ledger.incarnation(), self.ledger.epochs().to_vec());
+        let macs = Macs::new(&self.ledger.mac_key());
+        let answers = Arc::new(ArcSwap::from_pointee(self.compiled.answers(&self.config)));
+        let durable = self.view.durable();
+        let (plans, publishing) = (self.compiled.plans(), settings::publish(&self.config));
+        let opened = publish::open(&self.files.feeds, publishing, plans, incarnation, durable, self.view.clone())?;
+        let now = self.clock.now();
+        let tokens = Arc::new(Tokens::open(&self.config, &self.compiled.set, now)?);
+        let partners: Vec<PartnerId> = self.compiled.set.partners().cloned().collect();
+        let known = known_partners(&self.config, &self.compiled, &partners)?;
+        let wake = Wake::new();
+        let counting = Counting { answers: answers.clone(), metrics: self.metrics.clone() };
+        let consumers: Vec<Box<dyn Consumer>> =
+            vec![Box::new(Fill(self.view.clone())), Box::new(opened.consumer), Box::new(Meter(self.metrics.clone()))];
+        let bell = wake.clone();
+        let committer =
+            Committer::new(self.desk, self.ledger, Box::new(counting), consumers).on_ops_waiting(move || bell.notify());
+        let condition = Arc::new(Condition {
+            metrics: self.metrics.clone(),
+            view: self.view.clone(),
+            clock: self.clock.clone(),
+            intake: self.intake.clone(),
+            bounds: settings::bounds(&self.config.intake),
+            window: self.window.clone(),
+            capture: self.capture.clone(),
+            feeds: opened.feeds.clone(),
+            partners,
+            committer: committer.status(),
+            resent: self.capture.resent(),
+            writeback: OnceLock::new(),
+            stopping: AtomicBool::new(false),
+        });
+        let (committing, failed) = commit(committer, self.receiver, self.clock.clone())?;
+        let clock = self.clock.clone();
+        let publishing = publish::run(
+            opened.publisher,
+            opened.control.clone(),
+            Box::new(self.intake.clone()),
+            Arc::new(move || clock.now()),
+        )
+        .map_err(|source| StartFailed::Thread { source })?;
+        self.capture.resend()?;
+        opened.control.ready();
+        let capturing = self.capture.start(&connect(&self.config)).map_err(|source| StartFailed::Thread { source })?;
+        let capturing = Arc::new(Capturing::new(capturing));
+        let worker_settings = settings::writeback(&self.config.writeback);
+        let worker = Worker::new(
+            self.intake.clone(),
+            self.register.clone(),
+            self.clock.clone(),
+            incarnation,
+            worker_settings.clone(),
+        );
+        // Set once, here.
+        let _ = condition.writeback.set(worker.stats());
+        let writing = writeback::start(worker, &worker_settings, connect_write(&self.config), beat(&condition), wake)
+            .map_err(|source| StartFailed::Thread { source })?;
+        let api = Api::new(Parts {
+            settings: settings::serve(&self.config),
+            view: self.view.clone(),
+            intake: self.intake.clone(),
+            feeds: opened.feeds.clone(),
+            replies: reader.clone(),
+            answers,
+            macs,
+            tokens,
+            evidence: Arc::new(Unrecorded),
+            health: condition.clone(),
+            clock: self.clock.clone(),
+            partners: Arc::new(ArcSwap::from_pointee(known)),
+        });
+        let snapshots = Snapshots {
+            dir: self.files.snapshots.clone(),
+            incarnation,
+            window: self.window.clone(),
+            reader: reader.clone(),
+            intake: self.intake.clone(),
+        };
+        let outside = Outside { config: &self.config, files: &self.files, condition: &condition, clock: &self.clock };
+        let served = runtime.block_on(outside.open(api, snapshots, self.intake.clone(), capturing.clone()))?;
+        Ok(Daemon {
+            condition,
+            capture: self.capture,
+            partners_http: served.partners_http,
+            partners_tls: served.partners_tls,
+            observe: served.observe,
+            entries: reader,
+            epochs,
+            running: Running {
+                stop: served.stop,
+                serving: served.serving,
+                jobs: Some(served.jobs),
+                capturing,
+                writing,
+                publishing,
+                committing,
+                failed,
+            },
+            stop_within: std::time::Duration::from_millis(self.config.daemon.stop_ms_max),
+            _lock: self.lock,
+        })
+    }
+}
+
+/// Capture is made before the desk whose hot slots it will ask for.
+fn late_hot_keys() -> (Arc<OnceLock<Window>>, capture::HotKeys) {
+    let window: Arc<OnceLock<Window>> = Arc::default();
+    let late = window.clone();
+    (window, Box::new(move || late.get().map(Window::hot).unwrap_or_default()))
+}
+
+fn replay(
+    config: &Config,
+    files: &Files,
+    register: &Register,
+    capture: &Capture,
+    ledger: &Ledger,
+) -> Result<Desk, StartFailed> {
+    let policy = settings::policy(config, register)?;
+    let incarnation = ledger.incarnation();
+    let loaded = snapshot::load::<Snapshot>(&files.snapshots, |header| {
+        Ok(header.incarnation == incarnation && ledger.hash_at(header.head.position)? == Some(header.head.hash))
+    })?;
+    for skipped in &loaded.skipped {
+        tracing::warn!(file = skipped.file, why = skipped.why, "a snapshot was passed over");
+    }
+    let (head, state) = loaded.found.map_or((None, None), |(header, state)| (Some(header.head), Some(state)));
+    let facts = capture.positioned_facts()?;
+    let reader: LedgerReader = ledger.reader();
+    let mut bad_row = None;
+    let facts = facts.map_while(|fact| fact.map_err(|error| bad_row = Some(error)).ok());
+    let (desk, reached) = reader.replay(head, |entries| Desk::replay(policy, state, facts, entries))?;
+    let mut desk = desk?;
+    if let Some(error) = bad_row {
+        return Err(error.into());
+    }
+    desk.advance_to(reached.position.next());
+    tracing::info!(position = reached.position.0, from_snapshot = head.map(|head| head.position.0), "replayed");
+    Ok(desk)
+}
+
+fn fill(desk: &mut Desk, view: &Arc<View>, ledger: &Ledger) {
+    use crate::ledger::LedgerStore;
+    let last = ledger.position();
+    let (touched, keys) = desk.everything();
+    let all = Durable { first: Position(1), last, at: ledger.at(), touched, keys };
+    Fill(view.clone()).durable(&Arc::new(all));
+}
+
+type Watching = (thread::JoinHandle<()>, watch::Receiver<bool>);
+
+fn commit(
+    mut committer: Committer<Watched, Ledger>,
+    receiver: mpsc::Receiver<Submission>,
+    clock: Arc<dyn Clock>,
+) -> Result<Watching, StartFailed> {
+    let (tell, failed) = watch::channel(false);
+    let run = move || match committer.run(receiver, move || clock.now()) {
+        Ok(()) => {
+            if let Err(error) = committer.into_parts().1.close() {
+                tracing::warn!(code = error.code(), %error, "the ledger did not close well; the next start reads it anew");
+            }
+        }
+        Err(error) => {
+            stopped(&error);
+            tell.send_replace(true);
+        }
+    };
+    let thread = thread::Builder::new().name("desk".to_owned()).spawn(run);
+    Ok((thread.map_err(|source| StartFailed::Thread { source })?, failed))
+}
+
+fn stopped(error: &LedgerError) {
+    tracing::error!(code = error.code(), %error, "the ledger cannot be written; the process exits and replays at start");
+}
+
+fn connect(config: &Config) -> capture::Connect {
+    let path = config.legacy.path.clone();
+    Arc::new(move || Ok(Box::new(SqliteRead::open(&path)?) as Box<dyn LegacyRead>))
+}
+
+fn connect_write(config: &Config) -> writeback::Connect {
+    let settings = settings::legacy(&config.legacy);
+    Box::new(move || Ok(Box::new(SqliteWrite::open(&settings)?) as Box<dyn LegacyWrite>))
+}
+
+fn beat(condition: &Arc<Condition>) -> writeback::Beat {
+    let (view, window) = (condition.view.clone(), condition.window.clone());
+    Box::new(move || {
+        let seen = window.seen();
+        Heartbeat { position: view.durable().0, unapplied: seen.unapplied, free_units: seen.free_units }
+    })
+}
+
+/// Keys on loopback, certificates on the network: pins where the mappings name them, else the development names.
+fn known_partners(config: &Config, compiled: &Compiled, partners: &[PartnerId]) -> Result<Partners, StartFailed> {
+    let keys = ApiKeys::open(&KeyFolder::open(&config.secrets.key_dir)?)?;
+    let access = |id: &PartnerId| {
+        let pins = compiled.set.partner(id).map(|partner| partner.certificate_pins.clone()).unwrap_or_default();
+        let names = if pins.is_empty() { vec![format!("urn:slotbridge:partner:{id}")] } else { Vec::new() };
+        Access {
+            partner: id.clone(),
+            bearer_sha256: keys.iter().filter(|key| key.partner == *id).filter_map(|key| unhex(&key.sha256)).collect(),
+            names,
+            spki_sha256: pins.iter().filter_map(|pin| unhex(pin)).collect(),
+        }
+    };
+    Ok(Partners(partners.iter().map(access).collect()))
+}
+
+fn unhex(text: &str) -> Option<[u8; 32]> {
+    let mut bytes = [0; 32];
+    if text.len() != 64 || !text.is_ascii() {
+        return None;
+    }
+    for (at, byte) in bytes.iter_mut().enumerate() {
+        *byte = u8::from_str_radix(&text[2 * at..2 * at + 2], 16).ok()?;
+    }
+    Some(bytes)
+}
+
+/// What is reached from outside the process.
+struct Outside<'a> {
+    config: &'a Config,
+    files: &'a Files,
+    condition: &'a Arc<Condition>,
+    clock: &'a Arc<dyn Clock>,
+}
+
+struct Served {
+    stop: CancellationToken,
+    serving: Vec<tokio::task::JoinHandle<()>>,
+    jobs: tokio_cron_scheduler::JobScheduler,
+    partners_http: Option<std::net::SocketAddr>,
+    partners_tls: Option<std::net::SocketAddr>,
+    observe: std::net::SocketAddr,
+}
+
+impl Outside<'_> {
+    async fn open(
+        &self,
+        api: Arc<Api>,
+        snapshots: Snapshots,
+        intake: Intake,
+        capturing: Arc<Capturing>,
+    ) -> Result<Served, StartFailed> {
+        let (listen, stop) = (&self.config.listen, CancellationToken::new());
+        let mut doors = Vec::new();
+        if let Some(address) = listen.partners_http {
+            doors.push(Door::loopback(address).await?);
+        }
+        let partners_http = doors.first().and_then(|door| door.address().ok());
+        if let (Some(address), Some(certificate), Some(key), Some(client_ca)) =
+            (listen.partners_tls, &listen.tls_certificate_file, &listen.tls_key_file, &listen.client_ca_file)
+        {
+            let files =
+                ServerFiles { certificate: certificate.clone(), key: key.clone(), client_ca: client_ca.clone() };
+            doors.push(Door::network(address, serve::server_config(&files)?).await?);
+        }
+        let tls_door = doors.get(usize::from(partners_http.is_some()));
+        let partners_tls = tls_door.and_then(|door| door.address().ok());
+        let (observe, observing) = observe::serve(listen.observe, self.condition.clone(), stop.clone())
+            .await
+            .map_err(|source| StartFailed::Observe { address: listen.observe, source })?;
+        let control = Control { condition: self.condition.clone(), intake, snapshots: snapshots.clone() };
+        let admin = admin::serve(&self.files.socket, Arc::new(control), stop.clone())
+            .map_err(|source| StartFailed::Socket { path: self.files.socket.clone(), source })?;
+        let serving =
+            vec![tokio::spawn(serve::run(api, doors, stop.clone())), tokio::spawn(observing), tokio::spawn(admin)];
+        let jobs =
+            jobs::start(self.planned(snapshots, capturing), &self.files.jobs, &self.condition.metrics, self.clock)
+                .await?;
+        Ok(Served { stop, serving, jobs, partners_http, partners_tls, observe })
+    }
+
+    fn planned(&self, snapshots: Snapshots, capturing: Arc<Capturing>) -> Vec<Planned> {
+        let jobs = &self.config.jobs;
+        let (view, clock) = (self.condition.view.clone(), self.clock.clone());
+        let cut: jobs::Work = Arc::new(move || {
+            capturing.poll_now();
+            Ok(())
+        });
+        let purge: jobs::Work = Arc::new(move || {
+            view.forget_refused_before(clock.now().plus_ms(-REFUSED_KEEP_MS));
+            Ok(())
+        });
+        vec![
+            Planned { name: "full_cut", at: jobs.full_cut.clone(), work: cut },
+            Planned {
+                name: "ledger_snapshot",
+                at: jobs.ledger_snapshot.clone(),
+                work: Arc::new(move || snapshots.write().map(|_| ())),
+            },
+            Planned { name: "purge", at: jobs.purge.clone(), work: purge },
+        ]
+    }
+}
+
+/// Random numbers of values, kept in the register.
+struct Random(Arc<Register>);
+
+impl AssignToken for Random {
+    fn assigned(&self, scope: &str, value: &str, bits: u32) -> Result<String, NotAssigned> {
+        let narrow = u8::try_from(bits).map_err(|_| NotAssigned)?;
+        let number = self.0.random_number(scope, value, narrow).map_err(|error| {
+            tracing::error!(code = error.code(), %error, "a random number could not be assigned");
+            NotAssigned
+        })?;
+        Ok(format!("{number:0width$x}", width = bits.div_ceil(4) as usize))
+    }
+}
+
+struct Unrecorded;
+
+impl serve::RecordAccess for Unrecorded {
+    fn token_given(&self, _: &serve::TokenAccess) -> Result<(), serve::RecordFailed> {
+        Ok(())
+    }
+}

@@ -1,0 +1,97 @@
+//! `check`: everything that can be judged before a start, all problems at once.
+
+use std::path::Path;
+
+use super::{ConfigFile, Exit, Failed, Out};
+use crate::config::{self, Config, Problem, Problems};
+
+#[derive(Debug, clap::Args)]
+pub struct CheckArgs {
+    #[command(flatten)]
+    file: ConfigFile,
+    /// Judge files only; do not look at the environment (legacy system, permissions, ports).
+    #[arg(long)]
+    offline: bool,
+}
+
+pub fn check(args: &CheckArgs, out: &mut Out) -> Result<Exit, Failed> {
+    let loaded = config::load(&args.file.config)?;
+    let mut problems = Problems::default();
+    if !args.offline {
+        environment(&loaded.config, &args.file.config, &mut problems);
+    }
+    if !problems.is_empty() {
+        return Err(problems.into());
+    }
+    if out.is_json() {
+        out.value(&serde_json::json!({ "ok": true, "offline": args.offline }));
+    } else {
+        out.line(if args.offline {
+            "configuration and mappings are in order (environment not looked at)"
+        } else {
+            "all in order"
+        });
+    }
+    Ok(Exit::Done)
+}
+
+/// Files that must be there, secrets that must be private, the legacy system that must answer.
+fn environment(config: &Config, file: &Path, problems: &mut Problems) {
+    let listen = &config.listen;
+    let readable = [&listen.tls_certificate_file, &listen.client_ca_file];
+    for path in readable.into_iter().flatten() {
+        if let Err(error) = std::fs::File::open(path) {
+            problems.push(about(path, "check.unreadable", format!("cannot be read: {error}"), "name a readable file"));
+        }
+    }
+    if let Some(path) = &listen.tls_key_file {
+        private(path, problems);
+    }
+    if config.secrets.key_dir.exists() {
+        private(&config.secrets.key_dir, problems);
+    }
+    if !config.legacy.path.exists() {
+        let try_ = format!("`slotbridge legacy generate --config {}` makes an example", file.display());
+        problems.push(about(
+            &config.legacy.path,
+            "check.no_legacy",
+            "the legacy database is not there".to_owned(),
+            &try_,
+        ));
+    }
+    for address in [listen.partners_http, listen.partners_tls, Some(listen.observe)].into_iter().flatten() {
+        if let Err(error) = std::net::TcpListener::bind(address) {
+            let message = format!("{address} cannot be listened on: {error}");
+            problems.push(about(file, "check.address", message, "stop who listens there, or choose another port"));
+        }
+    }
+}
+
+/// A secret is for its owner only.
+fn private(path: &Path, problems: &mut Problems) {
+    use std::os::unix::fs::PermissionsExt;
+    match std::fs::metadata(path) {
+        Ok(meta) if meta.permissions().mode() & 0o077 != 0 => {
+            let mode = meta.permissions().mode() & 0o777;
+            let wanted = if meta.is_dir() { "0700" } else { "0600" };
+            let message = format!("others may read it (mode {mode:04o})");
+            problems.push(about(path, "check.not_private", message, &format!("chmod {wanted} {}", path.display())));
+        }
+        Ok(_) => {}
+        Err(error) => {
+            problems.push(about(path, "check.unreadable", format!("cannot be read: {error}"), "name a readable file"));
+        }
+    }
+}
+
+fn about(path: &Path, code: &'static str, message: String, try_: &str) -> Problem {
+    Problem {
+        code,
+        file: path.to_owned(),
+        text: None,
+        span: None,
+        cause: "found in the environment, not in a file's text".to_owned(),
+        message,
+        try_: try_.to_owned(),
+    }
+}

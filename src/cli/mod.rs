@@ -1,0 +1,124 @@
+//! Commands, a file a group. Parses, calls, prints; rules live elsewhere.
+//!
+//! Invariants: exit codes are stable (`Exit`); output survives a closed pipe; no escape sequences when not a terminal;
+//! an error has a stable code, a cause and a next step.
+
+mod check;
+mod config;
+mod demo;
+mod init;
+mod out;
+mod run;
+mod shipped;
+mod status;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser, Subcommand};
+
+pub use out::{Failed, Out};
+pub use shipped::MAPPINGS;
+
+/// Lets private platforms take bookings for a public system that cannot take the load itself.
+#[derive(Debug, Parser)]
+#[command(name = "slotbridge", version, after_help = EXITS, max_term_width = 110)]
+struct Cli {
+    /// Print JSON instead of text.
+    #[arg(long, global = true)]
+    json: bool,
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXITS: &str = "Exit codes:
+  0   done
+  1   what was looked at is wrong (a verdict, a broken ledger, a refused command)
+  2   the command line is wrong
+  69  no daemon answers
+  70  a defect of slotbridge
+  73  something is there already and is not overwritten
+  74  reading or writing failed
+  75  the data folder is in use
+  78  the configuration is wrong";
+
+/// Stable exit codes; the numbers of sysexits.h where one fits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Exit {
+    Done = 0,
+    Wrong = 1,
+    Unreachable = 69,
+    Defect = 70,
+    Exists = 73,
+    Io = 74,
+    Busy = 75,
+    Config = 78,
+}
+
+/// Which configuration file.
+#[derive(Debug, Clone, clap::Args)]
+pub struct ConfigFile {
+    /// Configuration file.
+    #[arg(long, value_name = "FILE", default_value = "slotbridge.toml", env = "SLOTBRIDGE_CONFIG")]
+    config: PathBuf,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Everything at once on an example legacy system: feeds, two partners that book, a native counter, a verdict.
+    Demo(demo::DemoArgs),
+    /// Write a commented configuration, mappings, a development CA and a unit file into DIR; overwrites nothing.
+    Init(init::InitArgs),
+    /// Judge configuration and mappings, then the environment: all problems at once.
+    Check(check::CheckArgs),
+    /// The daemon. SIGTERM and SIGINT stop it within 5 s.
+    Run(ConfigFile),
+    /// How the running daemon is doing; staleness first.
+    Status(status::StatusArgs),
+    /// Show the configuration in force, or what every key means.
+    #[command(subcommand)]
+    Config(config::ConfigCommand),
+    /// Print completions for a shell.
+    Completions { shell: clap_complete::Shell },
+}
+
+/// Parses the command line and does it.
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            let code = u8::try_from(error.exit_code()).unwrap_or(2);
+            // A closed pipe under `--help` is not worth a word.
+            let _ = error.print();
+            return ExitCode::from(code);
+        }
+    };
+    let mut out = Out::new(cli.json);
+    let done = run(cli.command, &mut out);
+    let exit = match done {
+        Ok(exit) => exit,
+        Err(failed) => {
+            out.failed(&failed);
+            failed.exit
+        }
+    };
+    ExitCode::from(exit as u8)
+}
+
+fn run(command: Command, out: &mut Out) -> Result<Exit, Failed> {
+    match command {
+        Command::Demo(args) => demo::demo(args, out),
+        Command::Run(args) => run::run(&args, out),
+        Command::Init(args) => init::init(&args, out),
+        Command::Check(args) => check::check(&args, out),
+        Command::Status(args) => status::status(&args, out),
+        Command::Config(command) => config::config(&command, out),
+        Command::Completions { shell } => {
+            let mut text = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "slotbridge", &mut text);
+            out.text(&String::from_utf8_lossy(&text));
+            Ok(Exit::Done)
+        }
+    }
+}

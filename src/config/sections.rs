@@ -1,0 +1,330 @@
+//! The sections of `slotbridge.toml`. A doc comment here is what `slotbridge config reference` prints.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use crate::domain::SeriesId;
+
+/// A key as the reference shows it.
+#[derive(Debug, Clone, Copy)]
+pub struct KeyDoc {
+    pub name: &'static str,
+    pub doc: &'static [&'static str],
+    /// TOML of the value that a commented file suggests where there is no default.
+    pub example: Option<&'static str>,
+}
+
+/// A section as the reference shows it.
+#[derive(Debug, Clone, Copy)]
+pub struct SectionDoc {
+    pub path: &'static str,
+    pub doc: &'static [&'static str],
+    pub keys: &'static [KeyDoc],
+}
+
+macro_rules! example {
+    () => {
+        None
+    };
+    ($text:literal) => {
+        Some($text)
+    };
+}
+
+macro_rules! section {
+    ($(#[doc = $section_doc:literal])+ $name:ident at $path:literal {
+        $($(#[doc = $key_doc:literal])+ $key:ident: $kind:ty = $default:expr $(, eg $eg:literal)?;)*
+    }) => {
+        $(#[doc = $section_doc])+
+        #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+        #[serde(deny_unknown_fields, default)]
+        pub struct $name {
+            $($(#[doc = $key_doc])+ pub $key: $kind,)*
+        }
+
+        impl Default for $name {
+            fn default() -> $name {
+                $name { $($key: $default,)* }
+            }
+        }
+
+        impl $name {
+            pub(super) const DOC: SectionDoc = SectionDoc {
+                path: $path,
+                doc: &[$($section_doc),+],
+                keys: &[$(KeyDoc { name: stringify!($key), doc: &[$($key_doc),+], example: example!($($eg)?) },)*],
+            };
+        }
+    };
+}
+
+section! {
+    /// The process itself.
+    Daemon at "daemon" {
+        /// Folder of everything durable: ledger, register, mirror, feed store, evidence, admin socket. Mode 0700.
+        data_dir: PathBuf = "data".into();
+        /// `test` gives out `ppt1.` tokens, `live` gives out `pp1.`; the two never accept each other's.
+        environment: Environment = Environment::Test;
+        /// What `next`, `Location` and signatures are built from. Never taken from a request.
+        public_url: String = "http://127.0.0.1:8080".to_owned();
+        /// Names this deployment; stands on the first line of every approval.
+        origin: String = "slotbridge/dev".to_owned();
+        /// The agency's page where a person signs in and reads why a booking was not possible; stands in `not_bookable` answers.
+        help_url: String = "https://example.go.kr/booking/help".to_owned();
+        /// How long a stop waits for answers in flight, in milliseconds. At most 5000.
+        stop_ms_max: u64 = 5_000;
+    }
+}
+
+section! {
+    /// Where the daemon listens. At least one of `partners_http` and `partners_tls` is set.
+    Listen at "listen" {
+        /// Plain HTTP with bearer keys; loopback addresses only. Remove it where partners use certificates.
+        partners_http: Option<SocketAddr> = None, eg "\"127.0.0.1:8080\"";
+        /// TLS with client certificates.
+        partners_tls: Option<SocketAddr> = None, eg "\"0.0.0.0:8443\"";
+        /// PEM chain of the server certificate; needed with `partners_tls`.
+        tls_certificate_file: Option<PathBuf> = None, eg "\"certs/server.pem\"";
+        /// PEM key of the server certificate; mode 0600; needed with `partners_tls`.
+        tls_key_file: Option<PathBuf> = None, eg "\"certs/server.key\"";
+        /// PEM bundle of the authorities that sign partners' certificates; needed with `partners_tls`.
+        client_ca_file: Option<PathBuf> = None, eg "\"certs/ca.pem\"";
+        /// Health and metrics: `/healthz`, `/readyz`, `/metrics`. Keep it off the partners' network.
+        observe: SocketAddr = SocketAddr::from(([127, 0, 0, 1], 9464));
+        /// Connections that may be open at once, all listeners together.
+        connections_max: usize = 10_000;
+    }
+}
+
+section! {
+    /// The legacy system.
+    Legacy at "legacy" {
+        /// `sqlite` is the embedded example system.
+        kind: LegacyKind = LegacyKind::Sqlite;
+        /// Database file of the embedded system.
+        path: PathBuf = "legacy.db".into();
+        /// Where units come from. `counter`: the bridge takes places by raising the booked count; `quota`: the agency assigns units.
+        mode: LegacyMode = LegacyMode::Counter;
+        /// Has the reservation table a unique constraint on person and series? Without one, a native booking is found by a re-check.
+        person_constraint: PersonConstraint = PersonConstraint::Unique;
+        /// How long a statement may wait for a lock, in milliseconds.
+        busy_ms_max: u32 = 10_000;
+    }
+}
+
+section! {
+    /// How the legacy system is read.
+    Capture at "capture" {
+        /// From one poll of changed rows to the next, in milliseconds. 200 is the publishing tick: faster would not be seen.
+        fast_interval_ms: u64 = 200;
+        /// How far a fast poll reaches back, in milliseconds: covers native transactions that commit late.
+        fast_overlap_ms: u32 = 4_000;
+        /// From one slow sweep to the next, in seconds.
+        sweep_interval_s: u64 = 60;
+        /// How far a slow sweep reaches back, in seconds: longer than any native transaction.
+        sweep_overlap_s: u32 = 900;
+        /// From one look at slots with units of ours to the next, in milliseconds.
+        hot_interval_ms: u64 = 1_000;
+        /// From one full cut of sites, slots and reservations to the next, in seconds.
+        full_cut_interval_s: u64 = 600;
+        /// From one full cut of the person register to the next, in hours.
+        persons_interval_h: u64 = 24;
+        /// Share of the time that one connection may keep the legacy system busy, in percent.
+        duty_percent_max: u32 = 5;
+        /// A cut that lost more than this share of a group's rows is not believed until an operator confirms, in percent.
+        loss_percent_max: u32 = 20;
+    }
+}
+
+section! {
+    /// Deciding.
+    Desk at "desk" {
+        /// A slot is no longer bookable this long before its start, in minutes.
+        cutoff_min: u32 = 30;
+        /// When fewer free units than this are left after a sale, more are taken.
+        refill_low: u32 = 1;
+        /// A refill asks for so many units that this many are free; for more when demand was higher.
+        refill_high: u32 = 4;
+        /// Largest share of what the legacy system has left that one take may draw, in percent; at least one unit.
+        refill_share_percent_max: u32 = 50;
+        /// Units given to an open slot before anybody asks; 0: none.
+        prewarm_units: u32 = 1;
+        /// Slots that get their first units, a second; keeps the load on the legacy system small and constant.
+        prewarm_per_s_max: u32 = 100;
+        /// Free units go back when nobody asked for the slot for this long, in seconds.
+        idle_return_s: u64 = 1_800;
+        /// Evaluated refusals about one person, partner and day; after that the same answer without evaluation.
+        person_refusals_per_day_max: u32 = 5;
+        /// Refused keys remembered a partner; over it requests are declined before deciding. 24 h at two a second.
+        refused_keys_max: u32 = 172_800;
+    }
+}
+
+section! {
+    /// Bounds of the queue to the desk.
+    Intake at "intake" {
+        /// Requests of partners that may wait. One more is answered 503 `overloaded` with nothing decided.
+        requests_max: usize = 4_096;
+        /// Places for facts, outcomes of write-backs and ticks.
+        inner_max: usize = 1_024;
+        /// Requests a second and partner that change something.
+        requests_per_s_max: u32 = 2_000;
+    }
+}
+
+section! {
+    /// Feeds.
+    Publish at "publish" {
+        /// Promise stated in `Sync-Freshness`, in milliseconds.
+        freshness_slo_ms: u64 = 1_000;
+    }
+}
+
+section! {
+    /// Writing bookings back into the legacy system.
+    Writeback at "writeback" {
+        /// Operations in one legacy transaction. At most 50.
+        ops_per_transaction_max: u32 = 50;
+        /// First pause after a failed transaction, in milliseconds; doubles up to `backoff_ms_max`.
+        backoff_ms_min: u64 = 100;
+        /// Longest pause after a failed transaction, in milliseconds.
+        backoff_ms_max: u64 = 60_000;
+        /// From one heartbeat to the next, in milliseconds.
+        heartbeat_ms: u64 = 1_000;
+    }
+}
+
+section! {
+    /// What may leave, and as what.
+    Mappings at "mappings" {
+        /// Folder with catalog.toml, policy.toml, partners.toml and a folder a partner.
+        dir: PathBuf = "mappings".into();
+    }
+}
+
+section! {
+    /// Files with secrets. Each must be readable by the service user only (0600 in a 0700 folder).
+    Secrets at "secrets" {
+        /// Folder of the keys that the daemon makes and keeps: token keys by partner and epoch, keys of request MACs.
+        key_dir: PathBuf = "keys".into();
+    }
+}
+
+section! {
+    /// Logs, on standard error.
+    Log at "log" {
+        /// `text` for people, `json` for machines.
+        format: LogFormat = LogFormat::Text;
+        /// Which lines: a level, or `level,module=level,…`.
+        filter: String = "info".to_owned();
+    }
+}
+
+section! {
+    /// Jobs at set times: six cron fields, seconds first, in UTC (18:10 is 03:10 in Korea).
+    Jobs at "jobs" {
+        /// Full cut of every group, as a nightly reconciliation.
+        full_cut: String = "0 10 18 * * *".to_owned();
+        /// Snapshot of the ledger.
+        ledger_snapshot: String = "0 40 18 * * *".to_owned();
+        /// Refused keys past their retention leave the readers' memory.
+        purge: String = "0 20 19 * * *".to_owned();
+    }
+}
+
+section! {
+    /// A series: who may book, and when. One section a series, named by its code (`[series.covid19-1]`).
+    Series at "series.<code>" {
+        /// Cohort codes whose members may book; empty: every cohort of the register.
+        cohorts: Vec<String> = Vec::new(), eg "[\"50S\", \"60S\"]";
+        /// Bookings before this instant are refused `not_open_yet`; RFC 3339 with an offset.
+        opens_at: Option<String> = None, eg "\"2026-11-22T20:00:00+09:00\"";
+        /// Last instant of the series; keys of accepted requests are kept 30 days longer.
+        ends_at: Option<String> = None, eg "\"2027-06-30T23:59:59+09:00\"";
+    }
+}
+
+/// The whole file.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    pub daemon: Daemon,
+    pub listen: Listen,
+    pub legacy: Legacy,
+    pub capture: Capture,
+    pub desk: Desk,
+    pub intake: Intake,
+    pub publish: Publish,
+    pub writeback: Writeback,
+    pub mappings: Mappings,
+    pub secrets: Secrets,
+    pub log: Log,
+    pub jobs: Jobs,
+    pub series: BTreeMap<SeriesId, Series>,
+}
+
+impl Config {
+    pub(super) const DOCS: [SectionDoc; 13] = [
+        Daemon::DOC,
+        Listen::DOC,
+        Legacy::DOC,
+        Capture::DOC,
+        Desk::DOC,
+        Intake::DOC,
+        Publish::DOC,
+        Writeback::DOC,
+        Mappings::DOC,
+        Secrets::DOC,
+        Log::DOC,
+        Jobs::DOC,
+        Series::DOC,
+    ];
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Environment {
+    Test,
+    Live,
+}
+
+impl Environment {
+    pub fn code(self) -> &'static str {
+        match self {
+            Environment::Test => "test",
+            Environment::Live => "live",
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LegacyKind {
+    Sqlite,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LegacyMode {
+    Counter,
+    Quota,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "snake_case")]
+pub enum PersonConstraint {
+    /// One active reservation a person and series, enforced by the legacy system.
+    Unique,
+    /// Nothing enforces it; write-back looks again.
+    None,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LogFormat {
+    Text,
+    Json,
+}

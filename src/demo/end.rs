@@ -1,0 +1,176 @@
+//! The end: traffic stops, what was acknowledged is written back, one more cut is taken, and everything is recounted.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::partner::Partner;
+use super::traffic::Traffic;
+use super::verdict::{Evidence, FeedStates, Unfinished, Verdict, judge};
+use super::{Demo, DemoFailed, Ended, TrafficWanted, say};
+use crate::cli::Out;
+use crate::decide::Entry;
+use crate::domain::{Incarnation, OpId, Position};
+use crate::durable::EntryLog;
+use crate::ledger;
+use crate::legacy::sqlite::recount::recount;
+
+/// Longest wait for the write-back of what was acknowledged. At 50 ops a transaction, far more than it needs.
+const DRAIN: Duration = Duration::from_secs(60);
+const LOOK: Duration = Duration::from_millis(50);
+/// Entries read at once.
+const CHUNK: usize = 10_000;
+/// Bound of a walk through a feed, pages.
+const PAGES_MAX: usize = 10_000;
+
+pub struct End<'a> {
+    pub demo: &'a Demo,
+    pub traffic: Traffic,
+}
+
+impl End<'_> {
+    /// Stops traffic, drains, recounts and prints the verdict.
+    pub fn conclude(mut self, out: &mut Out) -> Result<Ended, DemoFailed> {
+        self.traffic.stop(self.demo);
+        let began = Instant::now();
+        let mut log = Log::new(self.demo.daemon.entries.clone());
+        self.drain(&mut log)?;
+        self.one_more_cut(&mut log)?;
+        self.drain(&mut log)?;
+        say(
+            out,
+            &format!(
+                "traffic ended; write-back drained and one more cut taken in {:.1} s",
+                began.elapsed().as_secs_f64()
+            ),
+        );
+        let feeds = self.read_feeds(&mut log);
+        log.read()?;
+        let verdict = self.verdict(&log.entries, &feeds)?;
+        if out.is_json() {
+            out.value(&verdict.to_json());
+        } else {
+            out.text(&verdict.to_text());
+            if let Some(freshness) = self.demo.tally.freshness() {
+                out.line(&format!("freshness over the run: p50 {} ms, p99 {} ms", freshness.p50, freshness.p99));
+            }
+        }
+        Ok(if verdict.is_right() { Ended::Right } else { Ended::Wrong })
+    }
+
+    /// Until no booking and no cancel of the ledger waits for the legacy system. What does not end in time is for the
+    /// verdict to find.
+    fn drain(&self, log: &mut Log) -> Result<(), DemoFailed> {
+        let until = Instant::now() + DRAIN;
+        loop {
+            log.read()?;
+            if log.unfinished.is_empty() || Instant::now() >= until {
+                return Ok(());
+            }
+            std::thread::sleep(LOOK);
+        }
+    }
+
+    fn one_more_cut(&self, log: &mut Log) -> Result<(), DemoFailed> {
+        let since = super::partner::now();
+        self.demo.daemon.poller().now();
+        let condition = &self.demo.daemon.condition;
+        self.demo.wait_for("one more cut", || condition.view.mark().full_at > since)?;
+        log.read()
+    }
+
+    /// What every partner reads in its bookings feed, once the feed has reached the ledger's end.
+    fn read_feeds(&self, log: &mut Log) -> BTreeMap<String, FeedStates> {
+        let mut feeds = BTreeMap::new();
+        for partner in &self.demo.partners {
+            let walk = walk(partner.clone(), log.last());
+            match self.demo.runtime.block_on(walk) {
+                Ok(states) => {
+                    feeds.insert(partner.access.partner.clone(), states);
+                }
+                Err(error) => {
+                    self.demo.tally.fault(format!("{}: bookings feed: {error}", partner.access.partner));
+                    feeds.insert(partner.access.partner.clone(), FeedStates::new());
+                }
+            }
+        }
+        feeds
+    }
+
+    fn verdict(&self, entries: &[Entry], feeds: &BTreeMap<String, FeedStates>) -> Result<Verdict, DemoFailed> {
+        let recount = recount(&self.demo.stage.legacy)?;
+        let ledger_dir = crate::app::Files::of(&self.demo.stage.config.daemon.data_dir).ledger;
+        let chain = ledger::verify(&ledger_dir).map_err(|error| DemoFailed::Ledger { cause: error.to_string() })?;
+        let epochs = &self.demo.daemon.epochs;
+        let op_id = |position: Position| {
+            let life = epochs.iter().rev().find(|epoch| epoch.from <= position).or(epochs.first());
+            OpId { incarnation: life.map_or(Incarnation(0), |life| life.incarnation), position }.to_string()
+        };
+        let seen = self.demo.tally.seen();
+        Ok(judge(&Evidence {
+            entries,
+            op_id: &op_id,
+            recount: &recount,
+            seen: &seen,
+            feeds,
+            chain: &chain,
+            contention_expected: self.traffic.wanted == TrafficWanted::Yes,
+        }))
+    }
+}
+
+/// The ledger as read so far.
+struct Log {
+    reader: Arc<ledger::LedgerReader>,
+    entries: Vec<Entry>,
+    unfinished: Unfinished,
+}
+
+impl Log {
+    fn new(reader: Arc<ledger::LedgerReader>) -> Log {
+        Log { reader, entries: Vec::new(), unfinished: Unfinished::default() }
+    }
+
+    fn last(&self) -> Position {
+        self.entries.last().map_or(Position::ZERO, Entry::last)
+    }
+
+    fn read(&mut self) -> Result<(), DemoFailed> {
+        loop {
+            let more = self.reader.entries_after(self.last(), CHUNK);
+            let more = more.map_err(|error| DemoFailed::Ledger { cause: error.to_string() })?;
+            let count = more.len();
+            more.iter().for_each(|entry| self.unfinished.take(entry));
+            self.entries.extend(more);
+            if count < CHUNK {
+                return Ok(());
+            }
+        }
+    }
+}
+
+/// The whole bookings feed, read again from its beginning until its `Sync-Cursor` is at or past `until`.
+async fn walk(partner: Arc<Partner>, until: Position) -> Result<FeedStates, super::partner::Unexpected> {
+    let mut states = FeedStates::new();
+    let mut url = format!("{}/v1/feeds/bookings?limit=5000", partner.access.base);
+    for _ in 0..PAGES_MAX {
+        let page = partner.access.get(&url).await?;
+        let items = page.body["items"].as_array().map_or(&[][..], Vec::as_slice);
+        for item in items {
+            let id = item["id"].as_str().and_then(|id| id.parse().ok());
+            if let (Some(id), Some(status)) = (id, item["data"]["status"].as_str()) {
+                states.insert(id, status.to_owned());
+            }
+        }
+        if items.is_empty() {
+            if page.cursor.is_some_and(|cursor| cursor >= until.0) {
+                break;
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+        if let Some(next) = page.body["next"].as_str() {
+            next.clone_into(&mut url);
+        }
+    }
+    Ok(states)
+}

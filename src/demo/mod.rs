@@ -1,0 +1,290 @@
+//! The demonstration: an example legacy system, the real daemon, two partners over real HTTP, a native counter, and a
+//! verdict computed at the end.
+//!
+//! Owns the traffic and the judging. Adds nothing to the daemon: it starts what `run` starts, in this process.
+//! Invariants: partners know only what HTTP answers told them; the verdict is computed from the ledger's entries, a
+//! recount of the legacy database and the partners' own records, never assumed.
+
+mod codes;
+mod dice;
+mod end;
+mod import;
+mod native;
+mod partner;
+mod show;
+mod stage;
+mod tally;
+mod traffic;
+mod verdict;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+use tokio::runtime::Runtime;
+use tokio_util::sync::CancellationToken;
+
+use crate::app::{Daemon, StartFailed};
+use crate::cli::Out;
+use crate::config::PersonConstraint;
+use crate::legacy::LegacyError;
+
+use end::End;
+use partner::{Access, Members, Partner};
+use stage::Stage;
+use tally::Tally;
+use traffic::Traffic;
+
+/// What the demonstration is asked for.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Where everything is kept; removed at the end where it is not named.
+    pub dir: Option<PathBuf>,
+    pub slots: u32,
+    pub people: u32,
+    pub seed: u64,
+    /// Seconds of traffic; without end where it is not named.
+    pub seconds: Option<u64>,
+    pub traffic: TrafficWanted,
+    pub import: Option<PathBuf>,
+    pub person_constraint: PersonConstraint,
+    /// 0: any free one.
+    pub port: u16,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TrafficWanted {
+    Yes,
+    /// Leaves it idle, for a person to try.
+    No,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum DemoFailed {
+    #[error("{path} cannot be written")]
+    File { path: PathBuf, source: std::io::Error },
+    #[error("{path} is not empty")]
+    NotEmpty { path: PathBuf },
+    #[error("{address} cannot be listened on")]
+    Port { address: SocketAddr, source: std::io::Error },
+    #[error("the system gives no random numbers")]
+    Random,
+    #[error("keys could not be made: {cause}")]
+    Keys { cause: String },
+    #[error("the example legacy system: {cause}")]
+    Legacy { cause: String },
+    #[error(transparent)]
+    LegacyPort(#[from] LegacyError),
+    #[error("the input cannot be used: {cause}")]
+    Import { cause: String },
+    #[error(transparent)]
+    Start(#[from] StartFailed),
+    #[error("no runtime")]
+    Runtime { source: std::io::Error },
+    #[error("an HTTP client could not be made: {cause}")]
+    Client { cause: String },
+    #[error("{what} did not happen within {seconds} s")]
+    Late { what: &'static str, seconds: u64 },
+    #[error("the ledger could not be written any more")]
+    NotDurable,
+    #[error("the ledger could not be read: {cause}")]
+    Ledger { cause: String },
+}
+
+/// How it ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ended {
+    Right,
+    Wrong,
+}
+
+/// So many persons are loaded before traffic begins; the rest follows behind it.
+const FIRST_PEOPLE: u32 = 20_000;
+const WAIT: Duration = Duration::from_secs(120);
+/// How often a condition is looked at.
+const LOOK: Duration = Duration::from_millis(20);
+
+/// A demonstration that runs.
+struct Demo {
+    runtime: Runtime,
+    stage: Stage,
+    daemon: Daemon,
+    partners: Vec<Arc<Partner>>,
+    tally: Arc<Tally>,
+    reach: Arc<AtomicU32>,
+}
+
+/// Runs the demonstration to its end. Prints as it goes.
+pub fn run(options: &Options, out: &mut Out) -> Result<Ended, DemoFailed> {
+    crate::app::install_crypto();
+    // Logs may have been set up by an earlier demonstration of this process.
+    let _ = crate::telemetry::start_logs(&stage::logs());
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|source| DemoFailed::Runtime { source })?;
+    let began = Instant::now();
+    let stage = stage::set(options)?;
+    say(
+        out,
+        &format!("legacy system ready after {:.1} s in {}", began.elapsed().as_secs_f64(), stage.folder.path.display()),
+    );
+    if let Some(report) = &stage.imported {
+        say(out, report);
+    }
+    let daemon = Daemon::start(&stage.config, runtime.handle())?;
+    let demo = Demo::new(runtime, stage, daemon)?;
+    demo.play(options, began, out)
+}
+
+fn say(out: &mut Out, line: &str) {
+    if !out.is_json() {
+        out.line(line);
+    }
+}
+
+impl Demo {
+    fn new(runtime: Runtime, stage: Stage, daemon: Daemon) -> Result<Demo, DemoFailed> {
+        let (tally, reach): (Arc<Tally>, Arc<AtomicU32>) = Default::default();
+        let http = reqwest::Client::builder()
+            .no_proxy()
+            .timeout(Duration::from_secs(30))
+            .build()
+            .map_err(|error| DemoFailed::Client { cause: error.to_string() })?;
+        let partner = |(name, key): (&str, &String)| {
+            let access =
+                Access { partner: name.to_owned(), base: stage.base.clone(), key: key.clone(), http: http.clone() };
+            // Two people in ten use both.
+            let digits = if name == stage::PARTNERS[0] { 0..6 } else { 4..10 };
+            let (seed, born) = (stage.plan.seed, stage::born(&stage.plan));
+            let members = Members { seed, born, digits, reach: reach.clone() };
+            Arc::new(Partner::new(access, members, stage.consent.clone(), tally.clone()))
+        };
+        let partners = stage::PARTNERS.into_iter().zip(&stage.keys).map(partner).collect();
+        Ok(Demo { runtime, stage, daemon, partners, tally, reach })
+    }
+
+    fn play(self, options: &Options, began: Instant, out: &mut Out) -> Result<Ended, DemoFailed> {
+        let stop = CancellationToken::new();
+        for partner in &self.partners {
+            self.runtime.spawn(partner.clone().harvest(stop.clone()));
+        }
+        self.wait_for("the first feed item", || self.partners[0].shelf().first_item.is_some())?;
+        self.first_item(began, out);
+        let first = options.people.min(FIRST_PEOPLE);
+        let loading = self.load_people(first, options.people, stop.clone());
+        self.wait_for("the first persons", || self.reach.load(Ordering::Relaxed) >= first)?;
+        self.invitation(began, out)?;
+        let traffic = Traffic::start(&self, options);
+        let is_whole = self.run_for(options, &traffic, out);
+        let ended = End { demo: &self, traffic }.conclude(out);
+        stop.cancel();
+        // A load that is still under way ends with its batch.
+        let _ = loading.join();
+        self.daemon.stop(self.runtime.handle());
+        let ended = ended?;
+        if is_whole { Ok(ended) } else { Err(DemoFailed::NotDurable) }
+    }
+
+    fn wait_for(&self, what: &'static str, mut is_there: impl FnMut() -> bool) -> Result<(), DemoFailed> {
+        let until = Instant::now() + WAIT;
+        while !is_there() {
+            if Instant::now() >= until {
+                return Err(DemoFailed::Late { what, seconds: WAIT.as_secs() });
+            }
+            std::thread::sleep(LOOK);
+        }
+        Ok(())
+    }
+
+    fn first_item(&self, began: Instant, out: &mut Out) {
+        let item = self.partners[0].shelf().first_item.clone().unwrap_or_default();
+        say(out, &format!("\nfirst item of the slots feed after {:.1} s:\n  {item}", began.elapsed().as_secs_f64()));
+    }
+
+    /// Loads persons behind the running daemon: a first part, then the rest.
+    fn load_people(&self, first: u32, all: u32, stop: CancellationToken) -> std::thread::JoinHandle<()> {
+        let (path, plan, tally) = (self.stage.legacy.clone(), self.stage.plan, self.tally.clone());
+        let constraint = self.stage.config.legacy.person_constraint;
+        let (reach, condition) = (self.reach.clone(), self.daemon.condition.clone());
+        let poll = self.daemon.poller();
+        std::thread::spawn(move || {
+            for part in [first, all] {
+                if part <= reach.load(Ordering::Relaxed) || stop.is_cancelled() {
+                    continue;
+                }
+                if let Err(error) = stage::load_people(&path, constraint, &plan, part) {
+                    return tally.fault(format!("persons could not be loaded: {error}"));
+                }
+                poll.now();
+                while condition.view.ci().is_none_or(|table| table.len() < part as usize) {
+                    if stop.is_cancelled() {
+                        return;
+                    }
+                    std::thread::sleep(LOOK);
+                }
+                reach.store(part, Ordering::Relaxed);
+            }
+        })
+    }
+
+    /// `curl` lines that work as they stand.
+    fn invitation(&self, began: Instant, out: &mut Out) -> Result<(), DemoFailed> {
+        let (partner, base) = (&self.partners[0], &self.stage.base);
+        let mut offer = None;
+        self.wait_for("a bookable slot", || {
+            offer = partner.shelf().last();
+            offer.is_some()
+        })?;
+        let Some(offer) = offer else { return Ok(()) };
+        // The first persons of the register are left to whoever reads this; some of them may not book.
+        let token = self.runtime.block_on(partner.token(1, &offer.series));
+        let token = match token {
+            Ok(Some(token)) => token,
+            Ok(None) => return Ok(self.tally.fault("no token for the first person".to_owned())),
+            Err(error) => return Ok(self.tally.fault(format!("token of the first person: {error}"))),
+        };
+        let order = partner::Order { offer, person: token, cursor: partner.shelf().cursor };
+        let key = &partner.access.key;
+        let bearer = format!("-H 'Authorization: Bearer {key}'");
+        let mut line = |text: String| say(out, &text);
+        line(format!(
+            "\ntry it ({:.1} s after the start), as {}:",
+            began.elapsed().as_secs_f64(),
+            partner.access.partner
+        ));
+        line(format!("  curl -s {bearer} '{base}/v1/feeds/slots?limit=500'"));
+        line(format!(
+            "  curl -s {bearer} -H 'Content-Type: application/json' -H 'Idempotency-Key: \"{}\"' -d '{}' '{base}/v1/bookings'",
+            uuid::Uuid::now_v7(),
+            order.body()
+        ));
+        line(format!("  curl -s {bearer} '{base}/v1/feeds/bookings?limit=500'"));
+        line(format!("  curl -s 'http://{}/readyz'   curl -s 'http://{0}/metrics'", self.daemon.observe));
+        line(format!("  slotbridge status --data-dir '{}'\n", self.stage.config.daemon.data_dir.display()));
+        Ok(())
+    }
+
+    /// Shows a line a second until the time is up, somebody interrupts, or the ledger fails. False: it failed.
+    fn run_for(&self, options: &Options, traffic: &Traffic, out: &mut Out) -> bool {
+        let until = options.seconds.map(|seconds| Instant::now() + Duration::from_secs(seconds));
+        let mut show = show::Show::new();
+        self.runtime.block_on(async {
+            let mut second = tokio::time::interval(Duration::from_secs(1));
+            let (interrupted, failed) = (tokio::signal::ctrl_c(), self.daemon.failed());
+            tokio::pin!(interrupted, failed);
+            loop {
+                tokio::select! {
+                    _ = second.tick() => show.draw(&self.tally.moment(), &traffic.around(self), out),
+                    _ = &mut interrupted => return true,
+                    () = &mut failed => return false,
+                }
+                if until.is_some_and(|until| Instant::now() >= until) || out.is_closed() {
+                    return true;
+                }
+            }
+        })
+    }
+}

@@ -1,0 +1,492 @@
+//! A partner as it would be out there: it knows an address, a key and its own members, and nothing else.
+//!
+//! Harvests the slots feed, asks for person tokens, books, repeats requests, cancels. Whatever it learns, it learns
+//! from answers over HTTP.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::{Duration, Instant};
+
+use reqwest::{Client, Method, StatusCode};
+use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use super::dice::Dice;
+use super::tally::{Acknowledged, Tally};
+use crate::domain::{BookingId, Timestamp};
+use crate::legacy::sqlite::generate;
+
+/// Where the API is and with which key.
+#[derive(Clone)]
+pub struct Access {
+    pub partner: String,
+    pub base: String,
+    pub key: String,
+    pub http: Client,
+}
+
+/// Those who use the partner's service. They come from the same people as the register's, and some use both partners.
+#[derive(Clone)]
+pub struct Members {
+    pub seed: u64,
+    pub born: Timestamp,
+    /// Last digits of the numbers of those who use this partner.
+    pub digits: std::ops::Range<u32>,
+    /// How many people the agency's register holds so far.
+    pub reach: Arc<AtomicU32>,
+}
+
+/// People that traffic leaves alone, for whoever tries the `curl` lines.
+pub const SPARED: u32 = 20;
+
+impl Members {
+    /// A member, by number in the register; `None` while there are too few.
+    fn draw(&self, dice: &mut Dice) -> Option<u32> {
+        let reach = self.reach.load(Ordering::Relaxed);
+        let wide = reach.checked_sub(SPARED + 10)?;
+        let number = SPARED + 1 + dice.below(wide as usize) as u32;
+        let digit = self.digits.start + dice.below(self.digits.len()) as u32;
+        Some(number - number % 10 + digit).filter(|number| *number > SPARED)
+    }
+
+    pub fn ci(&self, number: u32) -> String {
+        generate::person(self.seed, number, self.born).ci
+    }
+}
+
+/// Signs a consent receipt for a partner, a series and a CI, as the issuer's consent page does.
+pub type Consent = dyn Fn(&str, &str, &str) -> Option<String> + Send + Sync;
+
+/// Slots as harvested, bookable ones only.
+#[derive(Default)]
+pub struct Shelf {
+    slots: Vec<Offer>,
+    /// Place in `slots`, by id.
+    at: BTreeMap<String, usize>,
+    /// Soonest first: what everybody wants.
+    soonest: BTreeSet<(String, String)>,
+    /// `Sync-Cursor` of the last page read.
+    pub cursor: u64,
+    /// The first item ever read, as it came.
+    pub first_item: Option<Value>,
+}
+
+/// A bookable slot as the feed shows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Offer {
+    pub id: String,
+    pub start: String,
+    pub series: String,
+}
+
+pub struct Partner {
+    pub access: Access,
+    pub members: Members,
+    pub consent: Arc<Consent>,
+    pub tally: Arc<Tally>,
+    shelf: Mutex<Shelf>,
+    /// Tokens by member's number.
+    tokens: Mutex<BTreeMap<u32, String>>,
+    /// Bookings held, with the member's number: for cancels and second bookings.
+    held: Mutex<Vec<(BookingId, u32)>>,
+}
+
+/// Bookings that a partner keeps in mind for later cancels.
+const HELD_MAX: usize = 50_000;
+/// Pause of a harvester at the end of a feed.
+const FEED_PAUSE: Duration = Duration::from_millis(100);
+/// Slots that everybody wants: the soonest ones.
+const HOT_SLOTS: usize = 24;
+
+impl Partner {
+    pub fn new(access: Access, members: Members, consent: Arc<Consent>, tally: Arc<Tally>) -> Partner {
+        Partner {
+            access,
+            members,
+            consent,
+            tally,
+            shelf: Mutex::default(),
+            tokens: Mutex::default(),
+            held: Mutex::default(),
+        }
+    }
+
+    pub fn shelf(&self) -> MutexGuard<'_, Shelf> {
+        self.shelf.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+
+    fn held(&self) -> MutexGuard<'_, Vec<(BookingId, u32)>> {
+        self.held.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+
+    /// Follows the slots feed until `stop`.
+    pub async fn harvest(self: Arc<Self>, stop: CancellationToken) {
+        let mut url = format!("{}/v1/feeds/slots?limit=5000", self.access.base);
+        while !stop.is_cancelled() {
+            let page = tokio::select! {
+                page = self.access.get(&url) => page,
+                () = stop.cancelled() => return,
+            };
+            let pause = match page {
+                Ok(page) => {
+                    self.tally.page(page.lag_ms);
+                    let taken = self.shelf().take(&page);
+                    if let Some(next) = page.body["next"].as_str() {
+                        next.clone_into(&mut url);
+                    }
+                    if taken == 0 { FEED_PAUSE } else { Duration::ZERO }
+                }
+                Err(error) => {
+                    if !stop.is_cancelled() {
+                        self.tally.fault(format!("{}: slots feed: {error}", self.access.partner));
+                    }
+                    Duration::from_secs(1)
+                }
+            };
+            tokio::select! {
+                () = tokio::time::sleep(pause) => {}
+                () = stop.cancelled() => return,
+            }
+        }
+    }
+
+    /// Books, repeats and cancels until `stop`, one request after the other.
+    pub async fn trade(self: Arc<Self>, mut dice: Dice, pace: Duration, stop: CancellationToken) {
+        while !stop.is_cancelled() {
+            let began = Instant::now();
+            // A request in flight is always waited for: a partner knows what it was answered.
+            let done = if dice.one_in(12) { self.cancel_one(&mut dice).await } else { self.book_one(&mut dice).await };
+            if let Err(error) = done {
+                self.tally.fault(format!("{}: {error}", self.access.partner));
+            }
+            let left = pace.saturating_sub(began.elapsed());
+            tokio::select! {
+                () = tokio::time::sleep(left) => {}
+                () = stop.cancelled() => return,
+            }
+        }
+    }
+
+    async fn book_one(&self, dice: &mut Dice) -> Result<(), Unexpected> {
+        let Some((offer, cursor)) = self.choose_slot(dice) else {
+            tokio::time::sleep(FEED_PAUSE).await;
+            return Ok(());
+        };
+        // A member who has a booking already tries again now and then.
+        let again = dice.one_in(25).then(|| self.held().last().map(|(_, member)| *member)).flatten();
+        let Some(member) = again.or_else(|| self.members.draw(dice)) else {
+            tokio::time::sleep(FEED_PAUSE).await;
+            return Ok(());
+        };
+        let Some(person) = self.token(member, &offer.series).await? else {
+            tokio::time::sleep(FEED_PAUSE).await;
+            return Ok(());
+        };
+        let order = Order { offer, person, cursor };
+        let key = Uuid::now_v7().to_string();
+        let body = order.body();
+        let began = Instant::now();
+        let first = self.access.send(Method::POST, "/v1/bookings", Some(&key), Some(&body)).await?;
+        let repeat = dice.one_in(20);
+        self.took_in(&order, member, &first, began.elapsed())?;
+        if repeat && first.is_decided() {
+            let second = self.access.send(Method::POST, "/v1/bookings", Some(&key), Some(&body)).await?;
+            if second.is_decided() {
+                if (second.status, &second.bytes) != (first.status, &first.bytes) {
+                    return Err(Unexpected::Differs { first: first.status, second: second.status });
+                }
+                self.tally.repeated();
+            }
+        }
+        Ok(())
+    }
+
+    fn took_in(&self, order: &Order, member: u32, reply: &Reply, took: Duration) -> Result<(), Unexpected> {
+        match reply.status {
+            StatusCode::CREATED => {
+                let id = reply.booking_id()?;
+                let partner = self.access.partner.clone();
+                self.tally.booked(Acknowledged { partner, id, slot_id: order.offer.id.clone() }, took);
+                let mut held = self.held();
+                if held.len() < HELD_MAX {
+                    held.push((id, member));
+                }
+                Ok(())
+            }
+            StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => {
+                self.tally.declined();
+                Ok(())
+            }
+            StatusCode::CONFLICT | StatusCode::FORBIDDEN | StatusCode::NOT_FOUND => {
+                self.tally.refused(reply.code()?, took);
+                Ok(())
+            }
+            status => Err(Unexpected::Status { of: "booking", status, code: reply.code().unwrap_or("–").to_owned() }),
+        }
+    }
+
+    async fn cancel_one(&self, dice: &mut Dice) -> Result<(), Unexpected> {
+        let booking = {
+            let mut held = self.held();
+            if held.is_empty() {
+                return Ok(());
+            }
+            let at = dice.below(held.len());
+            held.swap_remove(at).0
+        };
+        let reply = self.access.send(Method::DELETE, &format!("/v1/bookings/{booking}"), None, None).await?;
+        match reply.status {
+            StatusCode::OK => self.tally.cancelled(booking),
+            StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => self.tally.declined(),
+            status => {
+                let code = reply.code().unwrap_or("–").to_owned();
+                return Err(Unexpected::Status { of: "cancel", status, code });
+            }
+        }
+        Ok(())
+    }
+
+    fn choose_slot(&self, dice: &mut Dice) -> Option<(Offer, u64)> {
+        let shelf = self.shelf();
+        let count = shelf.slots.len();
+        let at = if dice.one_in(3) {
+            let (_, id) = shelf.soonest.iter().nth(dice.below(HOT_SLOTS.min(count)))?;
+            *shelf.at.get(id)?
+        } else {
+            dice.below(count)
+        };
+        Some((shelf.slots.get(at)?.clone(), shelf.cursor))
+    }
+
+    /// The member's token, asked for once. `None`: the limit is reached or the bridge is not ready.
+    pub async fn token(&self, member: u32, series: &str) -> Result<Option<String>, Unexpected> {
+        let tokens = || self.tokens.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let known = tokens().get(&member).cloned();
+        if known.is_some() {
+            return Ok(known);
+        }
+        let ci = self.members.ci(member);
+        let receipt = (self.consent)(&self.access.partner, series, &ci).ok_or(Unexpected::NoConsent)?;
+        let body = json!({ "ci": ci, "receipt": receipt });
+        let reply = self.access.send(Method::POST, "/v1/persons/token", None, Some(&body)).await?;
+        match reply.status {
+            StatusCode::OK | StatusCode::CREATED => {
+                let token = reply.json()?["person"].as_str().map(str::to_owned).ok_or(Unexpected::Body)?;
+                tokens().insert(member, token.clone());
+                self.tally.token();
+                Ok(Some(token))
+            }
+            StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => {
+                self.tally.declined();
+                Ok(None)
+            }
+            status => {
+                let code = reply.code().unwrap_or("–").to_owned();
+                Err(Unexpected::Status { of: "person token", status, code })
+            }
+        }
+    }
+}
+
+pub struct Order {
+    pub offer: Offer,
+    pub person: String,
+    pub cursor: u64,
+}
+
+impl Order {
+    pub fn body(&self) -> Value {
+        json!({
+            "slot_id": self.offer.id,
+            "person": self.person,
+            "series": self.offer.series,
+            "first_sent_at": now().rfc3339(),
+            "seen_cursor": self.cursor,
+            "alternatives": { "max": 3, "within_km": 5 },
+        })
+    }
+}
+
+impl Shelf {
+    /// Takes a page in; returns how many items it had.
+    fn take(&mut self, page: &FeedPage) -> usize {
+        let items = page.body["items"].as_array().map_or(&[][..], Vec::as_slice);
+        if self.first_item.is_none() {
+            self.first_item = items.first().cloned();
+        }
+        for item in items {
+            let Some(id) = item["id"].as_str() else { continue };
+            let is_bookable = item["state"] == "updated" && bookable(&item["data"]);
+            match (is_bookable, self.at.contains_key(id)) {
+                (true, false) => {
+                    let text = |name: &str| item["data"][name].as_str().unwrap_or_default().to_owned();
+                    self.put(Offer { id: id.to_owned(), start: text("start"), series: text("series") });
+                }
+                (false, true) => self.drop(id),
+                _ => {}
+            }
+        }
+        if let Some(cursor) = page.cursor {
+            self.cursor = cursor;
+        }
+        items.len()
+    }
+
+    fn put(&mut self, offer: Offer) {
+        self.at.insert(offer.id.clone(), self.slots.len());
+        self.soonest.insert((offer.start.clone(), offer.id.clone()));
+        self.slots.push(offer);
+    }
+
+    fn drop(&mut self, id: &str) {
+        let Some(at) = self.at.remove(id) else { return };
+        let gone = self.slots.swap_remove(at);
+        self.soonest.remove(&(gone.start, gone.id));
+        if let Some(place) = self.slots.get(at).and_then(|moved| self.at.get_mut(&moved.id)) {
+            *place = at;
+        }
+    }
+
+    /// One that few others look at.
+    pub fn last(&self) -> Option<Offer> {
+        let (_, id) = self.soonest.last()?;
+        self.slots.get(*self.at.get(id)?).cloned()
+    }
+
+    pub fn len(&self) -> usize {
+        self.slots.len()
+    }
+}
+
+/// A slot that the feed calls bookable, whichever of the two forms the partner's mapping has.
+fn bookable(data: &Value) -> bool {
+    data["status"] == "open" && data["remaining_bucket"].as_str().is_none_or(|left| left != "0")
+}
+
+pub fn now() -> Timestamp {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    Timestamp(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+}
+
+/// A page of a feed as a partner sees it.
+pub struct FeedPage {
+    pub body: Value,
+    pub cursor: Option<u64>,
+    pub lag_ms: Option<u64>,
+}
+
+pub struct Reply {
+    pub status: StatusCode,
+    pub bytes: bytes::Bytes,
+}
+
+impl Reply {
+    pub fn json(&self) -> Result<Value, Unexpected> {
+        serde_json::from_slice(&self.bytes).map_err(|_| Unexpected::Body)
+    }
+
+    fn booking_id(&self) -> Result<BookingId, Unexpected> {
+        self.json()?["id"].as_str().and_then(|id| id.parse().ok()).ok_or(Unexpected::Body)
+    }
+
+    /// A problem's code; one of a closed list, so it is safe to show.
+    pub fn code(&self) -> Result<&'static str, Unexpected> {
+        let body = self.json()?;
+        let code = body["code"].as_str().ok_or(Unexpected::Body)?;
+        Ok(crate::demo::codes::known(code))
+    }
+
+    fn is_decided(&self) -> bool {
+        !matches!(self.status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE)
+    }
+}
+
+/// An answer that the contract does not allow here.
+#[derive(Debug, thiserror::Error)]
+pub enum Unexpected {
+    #[error("no answer: {cause}")]
+    NoAnswer { cause: String },
+    #[error("{of} was answered {status} {code}")]
+    Status { of: &'static str, status: StatusCode, code: String },
+    #[error("no consent receipt could be signed")]
+    NoConsent,
+    #[error("a body is not as documented")]
+    Body,
+    #[error("a repeated key was answered {second}, at first {first}, or with other bytes")]
+    Differs { first: StatusCode, second: StatusCode },
+}
+
+impl Access {
+    pub async fn get(&self, url: &str) -> Result<FeedPage, Unexpected> {
+        let response = self.http.get(url).bearer_auth(&self.key).send().await.map_err(no_answer)?;
+        let header = |name: &str| response.headers().get(name).and_then(|value| value.to_str().ok());
+        let cursor = header("sync-cursor").and_then(|text| text.parse().ok());
+        let lag_ms = header("sync-freshness").and_then(lag);
+        let status = response.status();
+        let bytes = response.bytes().await.map_err(no_answer)?;
+        if status != StatusCode::OK {
+            let reply = Reply { status, bytes };
+            return Err(Unexpected::Status { of: "feed", status, code: reply.code().unwrap_or("–").to_owned() });
+        }
+        let body = serde_json::from_slice(&bytes).map_err(|_| Unexpected::Body)?;
+        Ok(FeedPage { body, cursor, lag_ms })
+    }
+
+    pub async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        key: Option<&str>,
+        body: Option<&Value>,
+    ) -> Result<Reply, Unexpected> {
+        let mut request = self.http.request(method, format!("{}{path}", self.base)).bearer_auth(&self.key);
+        if let Some(key) = key {
+            request = request.header("idempotency-key", format!("\"{key}\""));
+        }
+        if let Some(body) = body {
+            request = request.json(body);
+        }
+        let response = request.send().await.map_err(no_answer)?;
+        let status = response.status();
+        Ok(Reply { status, bytes: response.bytes().await.map_err(no_answer)? })
+    }
+}
+
+/// The URL may hold nothing personal, but a message is enough.
+fn no_answer(error: reqwest::Error) -> Unexpected {
+    Unexpected::NoAnswer { cause: error.without_url().to_string() }
+}
+
+/// `lag=140` of `Sync-Freshness`.
+fn lag(freshness: &str) -> Option<u64> {
+    freshness.split([',', ';']).find_map(|part| part.trim().strip_prefix("lag=")?.parse().ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_lag_is_read_from_sync_freshness() {
+        assert_eq!(lag("lag=140, slo=1000, as-of=@1795334400, full-age=312"), Some(140));
+        assert_eq!(lag("delayed, slo=1000"), None);
+    }
+
+    #[test]
+    fn a_slot_that_is_not_bookable_any_more_leaves_the_shelf() {
+        let page = |items: Value| FeedPage { body: json!({ "items": items }), cursor: Some(9), lag_ms: None };
+        let mut shelf = Shelf::default();
+        let slot = |id: &str, bookable: bool| {
+            let left = if bookable { "1-4" } else { "0" };
+            json!({ "id": id, "state": "updated", "data": { "status": "open", "remaining_bucket": left } })
+        };
+        shelf.take(&page(json!([slot("s-1", true), slot("s-2", true), slot("s-3", false)])));
+        assert_eq!((shelf.len(), shelf.cursor), (2, 9));
+        shelf.take(&page(json!([slot("s-1", false), { "id": "s-9", "state": "deleted" }])));
+        assert_eq!(shelf.last().map(|offer| offer.id).as_deref(), Some("s-2"));
+        shelf.take(&page(json!([{ "id": "s-2", "state": "deleted" }])));
+        assert!(shelf.slots.is_empty() && shelf.at.is_empty() && shelf.soonest.is_empty());
+    }
+}

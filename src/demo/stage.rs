@@ -1,0 +1,225 @@
+//! The scenery: a folder with an example legacy database, shipped mappings, keys, and the daemon over them.
+
+use std::io::Write;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use ring::rand::{SecureRandom, SystemRandom};
+use rusqlite::Connection;
+
+use super::partner::{Consent, now};
+use super::{DemoFailed, Options};
+use crate::cli::MAPPINGS;
+use crate::config::{Config, PersonConstraint, Series};
+use crate::domain::{PartnerId, SeriesId, Timestamp};
+use crate::keys::{ApiKeys, DemoIssuer, Environment, KeyFolder, ReceiptRequest, SignedBy};
+use crate::legacy::LegacyError;
+use crate::legacy::sqlite::{generate, schema};
+use crate::{app, telemetry};
+
+/// The demonstration's consent page.
+const ISSUER: &str = "demo-consent";
+pub const PARTNERS: [&str; 2] = ["naver", "kakao"];
+
+/// A folder that is removed at the end, unless the caller named it.
+pub struct Folder {
+    pub path: PathBuf,
+    is_ours: bool,
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        if self.is_ours
+            && let Err(error) = std::fs::remove_dir_all(&self.path)
+        {
+            tracing::warn!(%error, path = %self.path.display(), "the demonstration's folder could not be removed");
+        }
+    }
+}
+
+pub struct Stage {
+    pub folder: Folder,
+    pub config: Config,
+    pub legacy: PathBuf,
+    pub plan: generate::Plan,
+    /// Bearer keys by partner, in the order of `PARTNERS`.
+    pub keys: Vec<String>,
+    pub consent: Arc<Consent>,
+    pub base: String,
+    /// What an import made of the input, in words.
+    pub imported: Option<String>,
+}
+
+/// Makes everything but the persons.
+pub fn set(options: &Options) -> Result<Stage, DemoFailed> {
+    let folder = folder(options.dir.as_deref())?;
+    let dir = folder.path.clone();
+    let io = |path: &Path| {
+        let path = path.to_owned();
+        move |source| DemoFailed::File { path, source }
+    };
+    let mut seed = [0; 32];
+    SystemRandom::new().fill(&mut seed).map_err(|_| DemoFailed::Random)?;
+    let issuer = DemoIssuer::new(ISSUER, SignedBy::Issuer, &seed);
+    let mappings = dir.join("mappings");
+    write_mappings(&mappings, &issuer).map_err(io(&mappings))?;
+    let keys = keys(&dir.join("keys"))?;
+    let legacy = dir.join("legacy.db");
+    let mut plan = generate::Plan::new(options.seed, now());
+    (plan.slots, plan.people) = (options.slots, options.people);
+    plan.sites = plan.sites.min(options.slots.div_ceil(4)).max(1);
+    let (series, imported) = fill_legacy(&legacy, &plan, options)?;
+    let address = address(options.port)?;
+    let config = config(&dir, &legacy, address, series, options);
+    Ok(Stage {
+        base: config.daemon.public_url.clone(),
+        folder,
+        config,
+        legacy,
+        plan,
+        keys,
+        consent: consent(issuer),
+        imported,
+    })
+}
+
+fn folder(named: Option<&Path>) -> Result<Folder, DemoFailed> {
+    let failed = |path: &Path, source| DemoFailed::File { path: path.to_owned(), source };
+    if let Some(path) = named {
+        std::fs::create_dir_all(path).map_err(|source| failed(path, source))?;
+        let is_empty = std::fs::read_dir(path).map_err(|source| failed(path, source))?.next().is_none();
+        return if is_empty {
+            Ok(Folder { path: path.to_owned(), is_ours: false })
+        } else {
+            Err(DemoFailed::NotEmpty { path: path.to_owned() })
+        };
+    }
+    let name = format!("slotbridge-demo-{}", uuid::Uuid::now_v7());
+    let path = std::env::temp_dir().join(name);
+    std::fs::DirBuilder::new().mode(0o700).create(&path).map_err(|source| failed(&path, source))?;
+    Ok(Folder { path, is_ours: true })
+}
+
+/// The shipped mappings, with the demonstration's consent page as an issuer of receipts.
+fn write_mappings(dir: &Path, issuer: &DemoIssuer) -> std::io::Result<()> {
+    for (path, text) in MAPPINGS {
+        let path = dir.join(path);
+        if let Some(parent) = path.parent() {
+            std::fs::create_dir_all(parent)?;
+        }
+        let mut file = std::fs::File::options().write(true).create_new(true).mode(0o600).open(&path)?;
+        file.write_all(text.as_bytes())?;
+        if path.ends_with("policy.toml") {
+            let name = "name = { ko = \"시연용 동의 화면\", en = \"Consent page of the demonstration\" }";
+            let key = issuer.public_key();
+            write!(file, "\n[[receipts.issuer]]\nid = \"{ISSUER}\"\n{name}\npublic_key = \"{key}\"\n")?;
+        }
+    }
+    Ok(())
+}
+
+fn keys(dir: &Path) -> Result<Vec<String>, DemoFailed> {
+    let folder = KeyFolder::open(dir).map_err(|error| DemoFailed::Keys { cause: error.to_string() })?;
+    let failed = |error: crate::keys::ApiKeysError| DemoFailed::Keys { cause: error.to_string() };
+    let mut keys = ApiKeys::open(&folder).map_err(failed)?;
+    let mut texts = Vec::new();
+    for partner in PARTNERS {
+        let partner = PartnerId::new(partner).map_err(|error| DemoFailed::Keys { cause: error.to_string() })?;
+        let made = keys.make(&folder, Environment::Test, &partner).map_err(failed)?;
+        texts.push(String::from_utf8_lossy(made.text.expose()).into_owned());
+    }
+    Ok(texts)
+}
+
+fn consent(issuer: DemoIssuer) -> Arc<Consent> {
+    Arc::new(move |partner, series, ci| {
+        let (partner, series) = (PartnerId::new(partner).ok()?, SeriesId::new(series).ok()?);
+        issuer.receipt(ReceiptRequest {
+            partner: &partner,
+            purpose: "booking",
+            series: &series,
+            ci: ci.as_bytes(),
+            issued_at: now(),
+            consent_sha256: None,
+        })
+    })
+}
+
+type Filled = (Vec<SeriesId>, Option<String>);
+
+/// Sites and slots: generated, or from a real publication.
+fn fill_legacy(path: &Path, plan: &generate::Plan, options: &Options) -> Result<Filled, DemoFailed> {
+    let constraint = app::person_constraint(options.person_constraint);
+    let mut connection = schema::create(path, constraint)?;
+    let imported = match &options.import {
+        None => {
+            generate::sites_and_slots(&mut connection, plan)?;
+            None
+        }
+        Some(source) => Some(super::import::import(&mut connection, source, plan.now)?),
+    };
+    Ok((series(&connection)?, imported))
+}
+
+fn series(connection: &Connection) -> Result<Vec<SeriesId>, DemoFailed> {
+    let sql = |error: rusqlite::Error| DemoFailed::Legacy { cause: error.to_string() };
+    let mut select = connection.prepare("SELECT DISTINCT SERIES_CD FROM SB_SLOT ORDER BY 1").map_err(sql)?;
+    let codes = select.query_map([], |row| row.get::<_, String>(0)).map_err(sql)?;
+    let codes: Vec<String> = codes.collect::<Result<_, _>>().map_err(sql)?;
+    codes
+        .iter()
+        .map(|code| SeriesId::new(code).map_err(|error| DemoFailed::Legacy { cause: error.to_string() }))
+        .collect()
+}
+
+/// The port asked for, or a free one: found by binding it, so that the public URL is known before the daemon starts.
+fn address(port: u16) -> Result<SocketAddr, DemoFailed> {
+    let wanted = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+    let failed = |source| DemoFailed::Port { address: wanted, source };
+    TcpListener::bind(wanted).and_then(|listener| listener.local_addr()).map_err(failed)
+}
+
+fn config(dir: &Path, legacy: &Path, address: SocketAddr, series: Vec<SeriesId>, options: &Options) -> Config {
+    let mut config = Config::default();
+    config.daemon.data_dir = dir.join("data");
+    config.daemon.public_url = format!("http://{address}");
+    config.daemon.origin = "slotbridge/demo".to_owned();
+    config.listen.partners_http = Some(address);
+    config.listen.observe = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+    config.legacy.path = legacy.to_owned();
+    config.legacy.person_constraint = options.person_constraint;
+    config.mappings.dir = dir.join("mappings");
+    config.secrets.key_dir = dir.join("keys");
+    // The demonstration's legacy system is its own: it may be read half of the time.
+    config.capture.duty_percent_max = 50;
+    config.capture.full_cut_interval_s = 60;
+    config.intake.requests_per_s_max = 10_000;
+    config.series = series.into_iter().map(|code| (code, Series::default())).collect();
+    config
+}
+
+/// Loads the first `people` persons; what is there already stays.
+pub fn load_people(
+    path: &Path,
+    constraint: PersonConstraint,
+    plan: &generate::Plan,
+    people: u32,
+) -> Result<(), LegacyError> {
+    let constraint = app::person_constraint(constraint);
+    let mut connection = schema::create(path, constraint)?;
+    let part = generate::Plan { people, ..*plan };
+    generate::persons(&mut connection, &part, &mut |_, _| ()).map(|_| ())
+}
+
+/// Logs of the demonstration: what an operator must see, and nothing between the table's lines.
+pub fn logs() -> telemetry::LogSettings {
+    let filter = std::env::var("SLOTBRIDGE_LOG").unwrap_or_else(|_| "warn".to_owned());
+    telemetry::LogSettings { filter, ..telemetry::LogSettings::default() }
+}
+
+/// The instant that people's ages are counted from; the same for those who load them and those who are them.
+pub fn born(plan: &generate::Plan) -> Timestamp {
+    plan.now
+}

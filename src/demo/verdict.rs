@@ -1,0 +1,380 @@
+//! The end of a demonstration: what the ledger, the legacy database and the partners' answers say, held against each
+//! other. Computed from data alone; the daemon's own opinion of itself is not asked.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::codes::is_conflict;
+use super::tally::Seen;
+use crate::decide::{Entry, OpResult, What};
+use crate::domain::{BookingId, EndReason, PartnerId, PersonNo, Position, SeriesId, SlotKey};
+use crate::ledger::Report;
+use crate::legacy::sqlite::recount::{Recount, ReservationStatus};
+
+/// At least this share of booking requests meets a real conflict, or the run was too quiet to prove anything.
+const CONFLICTS_PERCENT_MIN: u64 = 5;
+/// Examples shown of what is wrong.
+const EXAMPLES_MAX: usize = 5;
+
+/// A booking as the ledger's entries tell it.
+#[derive(Debug, Clone)]
+struct Told {
+    partner: PartnerId,
+    person: PersonNo,
+    series: SeriesId,
+    slot: SlotKey,
+    in_legacy: InLegacy,
+    ended: Option<EndReason>,
+}
+
+/// What the entries say that the legacy system holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum InLegacy {
+    /// The write-back has no outcome yet.
+    Waiting,
+    /// Never written.
+    Absent,
+    Active,
+    Cancelled,
+}
+
+/// One statement of the verdict.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    pub what: &'static str,
+    pub count: u64,
+    /// `None`: stated, not judged.
+    pub is_right: Option<bool>,
+    pub examples: Vec<String>,
+}
+
+#[derive(Debug, Clone, Default)]
+pub struct Verdict {
+    pub findings: Vec<Finding>,
+    /// Ended bookings by reason.
+    pub ended: BTreeMap<&'static str, u64>,
+    pub refused: BTreeMap<String, u64>,
+}
+
+/// What an acknowledged booking's partner reads of it in its bookings feed at the end.
+pub type FeedStates = BTreeMap<BookingId, String>;
+
+/// Everything that is held against each other.
+pub struct Evidence<'a> {
+    pub entries: &'a [Entry],
+    /// Op id of an entry's position, as the legacy system knows it.
+    pub op_id: &'a dyn Fn(Position) -> String,
+    pub recount: &'a Recount,
+    pub seen: &'a Seen,
+    /// By partner; empty where the feeds were not read.
+    pub feeds: &'a BTreeMap<String, FeedStates>,
+    /// The ledger's own hashes, computed anew.
+    pub chain: &'a Report,
+    /// Without traffic there is nothing to contend.
+    pub contention_expected: bool,
+}
+
+impl Verdict {
+    pub fn is_right(&self) -> bool {
+        self.findings.iter().all(|finding| finding.is_right != Some(false))
+    }
+
+    fn state(&mut self, what: &'static str, count: u64) {
+        self.findings.push(Finding { what, count, is_right: None, examples: Vec::new() });
+    }
+
+    fn none(&mut self, what: &'static str, wrong: Vec<String>) {
+        let count = wrong.len() as u64;
+        let examples = wrong.into_iter().take(EXAMPLES_MAX).collect();
+        self.findings.push(Finding { what, count, is_right: Some(count == 0), examples });
+    }
+}
+
+pub fn judge(evidence: &Evidence<'_>) -> Verdict {
+    let bookings = replay(evidence.entries);
+    let mut verdict = Verdict { refused: evidence.seen.refused.clone(), ..Verdict::default() };
+    count_requests(evidence, &mut verdict);
+    legacy_alone(evidence.recount, &mut verdict);
+    ledger_alone(evidence.chain, &bookings, &mut verdict);
+    acknowledged(evidence, &bookings, &mut verdict);
+    both(evidence, &bookings, &mut verdict);
+    feeds(evidence, &bookings, &mut verdict);
+    for told in bookings.values() {
+        if let Some(reason) = told.ended {
+            *verdict.ended.entry(reason_code(reason)).or_default() += 1;
+        }
+    }
+    verdict
+}
+
+fn reason_code(reason: EndReason) -> &'static str {
+    match reason {
+        EndReason::PartnerCancelled => "cancelled_by_partner",
+        EndReason::LegacyCancelled => "cancelled_by_agency",
+        EndReason::PersonBookedNatively => "displaced_person_booked_natively",
+        EndReason::LegacyRefused => "displaced_refused_by_legacy",
+    }
+}
+
+/// Applies the entries, in a way of its own: nothing of the desk is used.
+fn replay(entries: &[Entry]) -> BTreeMap<BookingId, Told> {
+    let mut bookings: BTreeMap<BookingId, Told> = BTreeMap::new();
+    let mut cancels: BTreeMap<Position, BookingId> = BTreeMap::new();
+    for entry in entries {
+        match &entry.what {
+            What::Booked(b) => {
+                let told = Told {
+                    partner: b.partner.clone(),
+                    person: b.person,
+                    series: b.series.clone(),
+                    slot: b.slot.clone(),
+                    in_legacy: InLegacy::Waiting,
+                    ended: None,
+                };
+                bookings.insert(BookingId(entry.position), told);
+            }
+            What::Cancelled { booking, coalesced } => {
+                cancels.insert(entry.position, *booking);
+                if let Some(told) = bookings.get_mut(booking) {
+                    told.ended.get_or_insert(EndReason::PartnerCancelled);
+                    if *coalesced {
+                        told.in_legacy = InLegacy::Absent;
+                    }
+                }
+            }
+            What::LegacyCancelled { booking } => {
+                if let Some(told) = bookings.get_mut(booking) {
+                    told.ended.get_or_insert(EndReason::LegacyCancelled);
+                    told.in_legacy = InLegacy::Cancelled;
+                }
+            }
+            What::OpDone { op, result } => {
+                if let Some(told) = bookings.get_mut(&BookingId(*op)) {
+                    converted(told, result);
+                } else if let Some(told) = cancels.get(op).and_then(|booking| bookings.get_mut(booking)) {
+                    turned_back(told, result);
+                }
+            }
+            _ => {}
+        }
+    }
+    bookings
+}
+
+/// Bookings and cancels that wait for their outcome in the legacy system.
+#[derive(Debug, Default)]
+pub struct Unfinished(BTreeSet<Position>);
+
+impl Unfinished {
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    pub fn take(&mut self, entry: &Entry) {
+        match &entry.what {
+            What::Booked(_) | What::Cancelled { coalesced: false, .. } => {
+                self.0.insert(entry.position);
+            }
+            What::Cancelled { booking, coalesced: true } => {
+                self.0.remove(&booking.0);
+            }
+            What::OpDone { op, .. } => {
+                self.0.remove(op);
+            }
+            _ => {}
+        }
+    }
+}
+
+fn converted(told: &mut Told, result: &OpResult) {
+    match result {
+        OpResult::Converted { .. } => {
+            if told.in_legacy == InLegacy::Waiting {
+                told.in_legacy = InLegacy::Active;
+            }
+        }
+        OpResult::Rejected { reason } => {
+            told.ended.get_or_insert(reason.end_reason());
+            told.in_legacy = InLegacy::Absent;
+        }
+        _ => {}
+    }
+}
+
+fn turned_back(told: &mut Told, result: &OpResult) {
+    if matches!(result, OpResult::TurnedBack | OpResult::AlreadyCancelled) && told.in_legacy != InLegacy::Absent {
+        told.in_legacy = InLegacy::Cancelled;
+    }
+}
+
+fn count_requests(evidence: &Evidence<'_>, verdict: &mut Verdict) {
+    let seen = evidence.seen;
+    let conflicts: u64 = seen.refused.iter().filter(|(code, _)| is_conflict(code)).map(|(_, n)| n).sum();
+    verdict.state("booking requests answered", seen.requests);
+    verdict.state("bookings acknowledged (201)", seen.acknowledged.len() as u64);
+    verdict.state("refused for a conflict", conflicts);
+    verdict.state("repeated keys answered the same, byte for byte", seen.repeats);
+    verdict.findings.push(Finding {
+        what: "answers outside the contract",
+        count: seen.fault_count,
+        is_right: Some(seen.fault_count == 0),
+        examples: seen.faults.iter().take(EXAMPLES_MAX).cloned().collect(),
+    });
+    if evidence.contention_expected {
+        let percent = (conflicts * 100).checked_div(seen.requests).unwrap_or(0);
+        verdict.findings.push(Finding {
+            what: "percent of requests refused for a conflict (at least 5)",
+            count: percent,
+            is_right: Some(percent >= CONFLICTS_PERCENT_MIN),
+            examples: Vec::new(),
+        });
+    }
+}
+
+fn legacy_alone(recount: &Recount, verdict: &mut Verdict) {
+    verdict.state("legacy: reservations made natively", recount.native);
+    verdict.state("legacy: reservations made by the bridge", recount.bridge);
+    let oversold = recount.oversold.iter().map(|slot| {
+        format!("slot {}: capacity {}, reserved {}, escrow {}", slot.slot, slot.capacity, slot.reserved, slot.escrow)
+    });
+    verdict.none("legacy: slots oversold", oversold.collect());
+    let twice = recount.booked_twice.iter().map(|twice| twice.reservations.join(" and "));
+    verdict.none("legacy: persons with two active bookings", twice.collect());
+    let miscounted = (0..recount.miscounted).map(|_| "counter ≠ reservations + escrow".to_owned());
+    verdict.none("legacy: slots whose counter is wrong", miscounted.collect());
+}
+
+fn ledger_alone(chain: &Report, bookings: &BTreeMap<BookingId, Told>, verdict: &mut Verdict) {
+    verdict.state("ledger: entries", chain.entries);
+    verdict.none("ledger: damaged places", chain.damage.iter().map(ToString::to_string).collect());
+    let mut active: BTreeMap<(PersonNo, &SeriesId), Vec<BookingId>> = BTreeMap::new();
+    for (id, told) in bookings {
+        if told.ended.is_none() {
+            active.entry((told.person, &told.series)).or_default().push(*id);
+        }
+    }
+    let count: usize = active.values().map(Vec::len).sum();
+    verdict.state("ledger: bookings active", count as u64);
+    let twice = active.values().filter(|ids| ids.len() > 1).map(|ids| format!("{ids:?}"));
+    verdict.none("ledger: persons with two active bookings", twice.collect());
+}
+
+fn acknowledged(evidence: &Evidence<'_>, bookings: &BTreeMap<BookingId, Told>, verdict: &mut Verdict) {
+    let mut lost = Vec::new();
+    let mut twice = Vec::new();
+    let mut ids = BTreeSet::new();
+    for acknowledged in &evidence.seen.acknowledged {
+        if !ids.insert(acknowledged.id) {
+            twice.push(acknowledged.id.to_string());
+        }
+        let is_there = bookings.get(&acknowledged.id).is_some_and(|told| {
+            told.partner.as_str() == acknowledged.partner
+                && acknowledged.slot_id.strip_prefix("s-") == Some(told.slot.as_str())
+        });
+        if !is_there {
+            lost.push(acknowledged.id.to_string());
+        }
+    }
+    verdict.none("acknowledged bookings that the ledger does not have", lost);
+    verdict.none("booking ids given out twice", twice);
+    let undone = evidence.seen.cancels.iter().filter(|id| bookings.get(id).is_none_or(|told| told.ended.is_none()));
+    verdict.none("acknowledged cancels without effect", undone.map(BookingId::to_string).collect());
+}
+
+/// Every booking is active in both or ended in both.
+fn both(evidence: &Evidence<'_>, bookings: &BTreeMap<BookingId, Told>, verdict: &mut Verdict) {
+    let mut differ = Vec::new();
+    let mut waiting = Vec::new();
+    let mut known = BTreeSet::new();
+    let (mut active, mut ended) = (0, 0);
+    for (id, told) in bookings {
+        let op = (evidence.op_id)(id.0);
+        let reservation = evidence.recount.by_op.get(&op);
+        known.insert(op);
+        let stands = match reservation.map(|reservation| reservation.status) {
+            None => InLegacy::Absent,
+            Some(ReservationStatus::Cancelled) => InLegacy::Cancelled,
+            Some(ReservationStatus::Active | ReservationStatus::Done) => InLegacy::Active,
+        };
+        if told.in_legacy == InLegacy::Waiting || (told.ended.is_some() && told.in_legacy == InLegacy::Active) {
+            waiting.push(id.to_string());
+            continue;
+        }
+        let same_slot = reservation.is_none_or(|reservation| reservation.slot == told.slot.as_str());
+        let agrees = told.in_legacy == stands && told.ended.is_none() == (stands == InLegacy::Active) && same_slot;
+        if !agrees {
+            differ.push(format!("{id}: ledger {:?} {:?}, legacy {stands:?}", told.ended, told.in_legacy));
+        } else if told.ended.is_none() {
+            active += 1;
+        } else {
+            ended += 1;
+        }
+    }
+    verdict.state("active in ledger and legacy", active);
+    verdict.state("ended in ledger and legacy", ended);
+    verdict.none("write-backs still waiting", waiting);
+    verdict.none("bookings on which ledger and legacy differ", differ);
+    let strangers = evidence.recount.by_op.keys().filter(|op| !known.contains(*op)).cloned();
+    verdict.none("legacy reservations that the ledger does not know", strangers.collect());
+}
+
+/// What partners read in their bookings feeds is what the ledger says.
+fn feeds(evidence: &Evidence<'_>, bookings: &BTreeMap<BookingId, Told>, verdict: &mut Verdict) {
+    if evidence.feeds.is_empty() {
+        return;
+    }
+    let mut differ = Vec::new();
+    for acknowledged in &evidence.seen.acknowledged {
+        let shown = evidence.feeds.get(&acknowledged.partner).and_then(|states| states.get(&acknowledged.id));
+        let ended = bookings.get(&acknowledged.id).and_then(|told| told.ended);
+        let agrees = match (shown.map(String::as_str), ended) {
+            (Some("booked"), None) => true,
+            (Some("cancelling" | "cancelled"), Some(EndReason::PartnerCancelled | EndReason::LegacyCancelled)) => true,
+            (Some("displaced"), Some(EndReason::PersonBookedNatively | EndReason::LegacyRefused)) => true,
+            _ => false,
+        };
+        if !agrees {
+            differ.push(format!("{}: feed {shown:?}, ledger {ended:?}", acknowledged.id));
+        }
+    }
+    verdict.none("bookings that a partner's feed shows otherwise", differ);
+}
+
+impl Verdict {
+    pub fn to_json(&self) -> serde_json::Value {
+        let findings: Vec<_> = self
+            .findings
+            .iter()
+            .map(|f| serde_json::json!({ "what": f.what, "count": f.count, "right": f.is_right, "examples": f.examples }))
+            .collect();
+        serde_json::json!({
+            "right": self.is_right(), "findings": findings, "ended": self.ended, "refused": self.refused,
+        })
+    }
+
+    pub fn to_text(&self) -> String {
+        let mut text = String::from("\nVerdict, from recounting the legacy database and the ledger\n");
+        for finding in &self.findings {
+            let mark = match finding.is_right {
+                None => " ",
+                Some(true) => "✓",
+                Some(false) => "✗",
+            };
+            text.push_str(&format!("  {mark} {:>9}  {}\n", finding.count, finding.what));
+            for example in &finding.examples {
+                text.push_str(&format!("               {example}\n"));
+            }
+        }
+        let listed = |title: &str, counts: Vec<(&str, u64)>| {
+            let items: Vec<String> = counts.iter().map(|(name, count)| format!("{name} {count}")).collect();
+            format!("  {title}: {}\n", if items.is_empty() { "none".to_owned() } else { items.join(", ") })
+        };
+        text.push_str(&listed("ended", self.ended.iter().map(|(name, count)| (*name, *count)).collect()));
+        text.push_str(&listed("refused", self.refused.iter().map(|(name, count)| (name.as_str(), *count)).collect()));
+        text.push_str(if self.is_right() {
+            "RIGHT: nothing oversold, nobody booked twice, nothing lost\n"
+        } else {
+            "WRONG\n"
+        });
+        text
+    }
+}

@@ -1,0 +1,151 @@
+//! Every metric: name, labels, unit. Labels are closed sets or configured names, never a value of a row.
+
+use std::sync::Mutex;
+use std::sync::atomic::AtomicU64;
+
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::encoding::text::encode;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+use prometheus_client::registry::Registry;
+
+/// Of a decision: who asked and what was decided (`booked`, `cancelled`, `replayed` or a refusal's code).
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct Decision {
+    pub partner: String,
+    pub code: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct Feed {
+    pub partner: String,
+    pub feed: String,
+}
+
+/// A job: `full_cut`, `ledger_snapshot`, `purge`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct Job {
+    pub job: String,
+}
+
+/// Which connection: `capture`, `writeback`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct Legacy {
+    pub by: String,
+}
+
+/// What each refers to stands in its help text below.
+#[derive(Clone, Debug, Default)]
+pub struct Counted {
+    pub decisions: Family<Decision, Counter>,
+    pub batches: Counter,
+    pub entries: Counter,
+    pub error_lines: Gauge,
+    pub durable_position: Gauge,
+    pub requests_waiting: Gauge,
+    pub slots: Gauge,
+    pub bookings: Gauge,
+    pub feed_lag_ms: Family<Feed, Gauge>,
+    pub feed_cursor: Family<Feed, Gauge>,
+    pub feed_halted: Family<Feed, Gauge>,
+    pub poll_age_ms: Gauge,
+    pub full_cut_age_s: Gauge,
+    pub legacy_statements: Family<Legacy, Gauge>,
+    pub writeback_pending: Gauge,
+    pub writeback_lag_ms: Gauge,
+    pub in_doubt: Gauge,
+    pub job_success_at: Family<Job, Gauge<f64, AtomicU64>>,
+}
+
+pub struct Metrics {
+    pub counted: Counted,
+    /// Entries in a batch: 1, 2, 4 … 4,096.
+    pub batch_entries: Histogram,
+    /// Lag of a published feed when asked, in seconds: 1 ms doubling to 65 s.
+    pub freshness: Family<Feed, Histogram, fn() -> Histogram>,
+    registry: Mutex<Registry>,
+}
+
+fn lag_histogram() -> Histogram {
+    Histogram::new(exponential_buckets(0.001, 2.0, 17))
+}
+
+impl Default for Metrics {
+    fn default() -> Metrics {
+        let counted = Counted::default();
+        let batch_entries = Histogram::new(exponential_buckets(1.0, 2.0, 13));
+        let freshness = Family::<Feed, Histogram, fn() -> Histogram>::new_with_constructor(lag_histogram);
+        let mut registry = Registry::with_prefix("slotbridge");
+        let c = &counted;
+        registry.register("decisions", "Outcomes of partners' requests by code", c.decisions.clone());
+        registry.register("batches", "Batches made durable", c.batches.clone());
+        registry.register("entries", "Positions made durable", c.entries.clone());
+        registry.register("batch_entries", "Positions in a batch", batch_entries.clone());
+        registry.register("log_error_lines", "Log lines at ERROR; each wants a person", c.error_lines.clone());
+        registry.register("durable_position", "Position that the ledger has reached", c.durable_position.clone());
+        registry.register("requests_waiting", "Partners' requests in the intake", c.requests_waiting.clone());
+        registry.register("slots", "Slots in the view", c.slots.clone());
+        registry.register("bookings", "Bookings in the view, ended ones included", c.bookings.clone());
+        registry.register("feed_lag_ms", "Now minus the feed's as-of, milliseconds", c.feed_lag_ms.clone());
+        registry.register("feed_cursor", "Watermark of the feed", c.feed_cursor.clone());
+        registry.register("feed_halted", "1 where the feed stands still", c.feed_halted.clone());
+        registry.register("freshness_seconds", "Lag of the feed when observed", freshness.clone());
+        registry.register("poll_age_ms", "Age of the latest poll that is durable", c.poll_age_ms.clone());
+        registry.register("full_cut_age_seconds", "Age of the latest full cut", c.full_cut_age_s.clone());
+        registry.register("legacy_statements", "Statements sent to the legacy system", c.legacy_statements.clone());
+        registry.register("writeback_pending", "Ops without a result", c.writeback_pending.clone());
+        registry.register("writeback_lag_ms", "Age of the oldest op without a result", c.writeback_lag_ms.clone());
+        registry.register("writeback_in_doubt", "Ops whose commit is unknown", c.in_doubt.clone());
+        let help = "Unix time of the job's last success";
+        registry.register("job_success_timestamp_seconds", help, c.job_success_at.clone());
+        Metrics { counted, batch_entries, freshness, registry: Mutex::new(registry) }
+    }
+}
+
+impl Metrics {
+    /// The OpenMetrics text. Gauges that follow others' state are set by the caller before.
+    pub fn text(&self) -> String {
+        self.counted.error_lines.set(i64::try_from(super::error_lines()).unwrap_or(i64::MAX));
+        let registry = self.registry.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let mut text = String::new();
+        match encode(&mut text, &registry) {
+            Ok(()) => text,
+            // Writing to a String cannot fail; an encoder's refusal is an empty scrape, which alerts.
+            Err(_) => String::new(),
+        }
+    }
+
+    pub fn decided(&self, partner: &str, code: &str) {
+        let labels = Decision { partner: partner.to_owned(), code: code.to_owned() };
+        self.counted.decisions.get_or_create(&labels).inc();
+    }
+
+    /// A batch of `entries` positions is durable up to `last`.
+    pub fn durable(&self, entries: u64, last: u64) {
+        self.counted.batches.inc();
+        self.counted.entries.inc_by(entries);
+        self.batch_entries.observe(entries as f64);
+        self.counted.durable_position.set(last as i64);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_names_and_labels_are_these() {
+        let metrics = Metrics::default();
+        metrics.decided("naver", "slot_full");
+        metrics.durable(3, 7);
+        let feed = Feed { partner: "naver".to_owned(), feed: "slots".to_owned() };
+        metrics.counted.feed_lag_ms.get_or_create(&feed).set(12);
+        metrics.freshness.get_or_create(&feed).observe(0.012);
+        let text = metrics.text();
+        let names: Vec<&str> = text.lines().filter(|line| line.starts_with("# TYPE")).collect();
+        insta::assert_snapshot!(names.join("\n"));
+        assert!(text.contains("slotbridge_decisions_total{partner=\"naver\",code=\"slot_full\"} 1"), "{text}");
+    }
+}
