@@ -10,7 +10,7 @@ use crate::domain::{BookingView, PartnerId, SlotKey, SlotView, Timestamp};
 use crate::mapping::{self, FeedKind, Layout, MappingSet};
 use crate::mapping_files::{FolderError, read_folder};
 use crate::privacy::{Ports, Projector, Record, Subject};
-use crate::publish::{FeedPlan, NotRendered, RenderItem, Sharing};
+use crate::publish::FeedPlan;
 
 /// A loaded set and its compiled mappings.
 pub struct Compiled {
@@ -75,20 +75,7 @@ impl Compiled {
     }
 
     pub fn plans(&self) -> Vec<FeedPlan> {
-        let plan = |((partner, kind), projector): (&(PartnerId, FeedKind), &Arc<Projector>)| FeedPlan {
-            partner: partner.clone(),
-            name: kind.code().to_owned(),
-            object: projector.object().clone(),
-            sharing: if *kind == FeedKind::Bookings { Sharing::OfPartner } else { Sharing::ByContent },
-            item_kind: projector.object().to_string(),
-            mapping_id: projector.mapping_id().to_owned(),
-            mapping_version: projector.mapping_version(),
-            content_digest: projector.content_digest().to_owned(),
-            tick_ms: projector.tick_ms(),
-            retention_days: projector.retention_days(),
-            render: Arc::new(Rendered(projector.clone())),
-        };
-        self.projectors.iter().map(plan).collect()
+        self.projectors.values().map(|projector| FeedPlan::of(projector.clone())).collect()
     }
 
     pub fn answers(&self, config: &Config) -> Answers {
@@ -102,19 +89,6 @@ impl Compiled {
             }
         }
         Answers { place, partners }
-    }
-}
-
-/// A projector as the publisher renders with it.
-struct Rendered(Arc<Projector>);
-
-impl RenderItem for Rendered {
-    fn record(&self, subject: Subject<'_>, now: Timestamp) -> Result<Option<Record>, NotRendered> {
-        self.0.record(subject, now).map_err(|issue| NotRendered { code: issue.kind.code() })
-    }
-
-    fn leaves_at(&self, subject: Subject<'_>) -> Option<Timestamp> {
-        self.0.leaves_at(subject)
     }
 }
 
