@@ -1,13 +1,14 @@
 //! What the admin socket can do. Whatever changes something goes to the desk as an event.
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use crate::admin::{Ask, Commands, Told};
 use crate::decide::Event;
 use crate::domain::Incarnation;
-use crate::intake::Intake;
+use crate::durable::Answer;
+use crate::intake::{Bounds, Declined, Intake};
 use crate::ledger::{Hash, Head, LedgerReader, snapshot};
 
 use super::desk::Window;
@@ -16,9 +17,39 @@ use super::meter::Condition;
 /// Taking a snapshot copies the desk's state: seconds at 15 M bookings.
 const SNAPSHOT_WAIT: Duration = Duration::from_secs(30);
 
+/// A way to the desk that the stop can shut: the committer ends once nobody can submit any more, and jobs and
+/// measurements may outlive the threads that they look at.
+#[derive(Clone)]
+pub struct Door(Arc<Mutex<Option<Intake>>>);
+
+impl Door {
+    pub fn new(intake: Intake) -> Door {
+        Door(Arc::new(Mutex::new(Some(intake))))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Intake>> {
+        self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+
+    pub fn shut(&self) {
+        *self.lock() = None;
+    }
+
+    /// Waits for the answer; must not be called on a tokio worker.
+    pub fn submit(&self, event: Event) -> Result<Answer, Declined> {
+        let intake = self.lock().clone().ok_or(Declined::Stopped)?;
+        intake.submit_blocking(event)
+    }
+
+    /// Requests that wait or are being decided.
+    pub fn waiting(&self, bounds: Bounds) -> usize {
+        self.lock().as_ref().map_or(0, |intake| intake.requests_waiting(bounds))
+    }
+}
+
 pub struct Control {
     pub condition: Arc<Condition>,
-    pub intake: Intake,
+    pub door: Door,
     pub snapshots: Snapshots,
 }
 
@@ -29,7 +60,7 @@ pub struct Snapshots {
     pub incarnation: Incarnation,
     pub window: Window,
     pub reader: Arc<LedgerReader>,
-    pub intake: Intake,
+    pub door: Door,
 }
 
 impl Snapshots {
@@ -37,7 +68,7 @@ impl Snapshots {
     pub fn write(&self) -> Result<PathBuf, String> {
         let waiting = self.window.snapshot().ok_or("too many snapshots are being taken already")?;
         // A batch makes the desk show itself, also when nobody books.
-        self.intake.submit_blocking(Event::Reserve { ticket: 0, count: 1 }).map_err(|error| error.to_string())?;
+        self.door.submit(Event::Reserve { ticket: 0, count: 1 }).map_err(|error| error.to_string())?;
         let state = waiting.recv_timeout(SNAPSHOT_WAIT).map_err(|_| "the desk did not answer in time".to_owned())?;
         let hash: Option<Hash> = self.reader.hash_at(state.position).map_err(|error| error.to_string())?;
         let hash = hash.ok_or("the snapshot does not end where a batch ends")?;
@@ -57,7 +88,7 @@ impl Commands for Control {
             Ask::Release { slots } => {
                 let count = slots.len();
                 tracing::info!(slots = count, "free units of slots are released on request");
-                match self.intake.submit_blocking(Event::Release { slots }) {
+                match self.door.submit(Event::Release { slots }) {
                     Ok(_) => Told::Ok(serde_json::json!({ "released": count })),
                     Err(error) => Told::Error { code: "not_released".to_owned(), detail: error.to_string() },
                 }

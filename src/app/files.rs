@@ -26,7 +26,7 @@ impl Files {
             register: dir.join("register.sqlite"),
             mirror: dir.join("mirror.sqlite"),
             feeds: dir.join("feeds.sqlite"),
-            evidence: dir.join("evidence"),
+            evidence: dir.join("evidence.sqlite"),
             jobs: dir.join("jobs"),
             socket: dir.join(crate::admin::SOCKET),
         }

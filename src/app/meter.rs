@@ -11,7 +11,7 @@ use crate::clock::Clock;
 use crate::decide::Outcome;
 use crate::domain::PartnerId;
 use crate::durable::{Consumer, Durable, Render, Rendered};
-use crate::intake::{Bounds, Intake};
+use crate::intake::Bounds;
 use crate::ledger;
 use crate::publish::api::FeedSource;
 use crate::serve::{Answered, Health};
@@ -19,6 +19,7 @@ use crate::telemetry::metrics::{Feed, Legacy, Metrics};
 use crate::view::View;
 use crate::writeback;
 
+use super::control::Door;
 use super::desk::Window;
 
 /// Renders through the mappings, and counts what was decided.
@@ -55,7 +56,7 @@ pub struct Condition {
     pub metrics: Arc<Metrics>,
     pub view: Arc<View>,
     pub clock: Arc<dyn Clock>,
-    pub intake: Intake,
+    pub door: Door,
     pub bounds: Bounds,
     pub window: Window,
     pub capture: Arc<Capture>,
@@ -88,7 +89,7 @@ impl Condition {
         let (slots, bookings, _) = self.view.counts();
         counted.slots.set(whole(slots as u64));
         counted.bookings.set(whole(bookings as u64));
-        counted.requests_waiting.set(whole(self.intake.requests_waiting(self.bounds) as u64));
+        counted.requests_waiting.set(whole(self.door.waiting(self.bounds) as u64));
         let mark = self.view.mark();
         counted.poll_age_ms.set(now.since_ms(mark.started_at));
         counted.full_cut_age_s.set(now.since_ms(mark.full_at) / 1_000);
@@ -138,7 +139,7 @@ impl Condition {
             },
             "daemon": {
                 "not_ready": self.not_ready(), "position": self.view.durable(), "slots": slots, "bookings": bookings,
-                "other_items": items, "requests_waiting": self.intake.requests_waiting(self.bounds),
+                "other_items": items, "requests_waiting": self.door.waiting(self.bounds),
                 "persons": self.view.ci().map(|table| table.len()), "error_lines": crate::telemetry::error_lines(),
             },
             "writeback": {

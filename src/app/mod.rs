@@ -128,6 +128,8 @@ pub enum StartFailed {
     #[error(transparent)]
     ApiKeys(#[from] crate::keys::ApiKeysError),
     #[error(transparent)]
+    Evidence(#[from] crate::evidence::EvidenceError),
+    #[error(transparent)]
     Listen(#[from] TlsError),
     #[error("{address} cannot be listened on")]
     Observe { address: SocketAddr, source: std::io::Error },
@@ -152,6 +154,7 @@ impl StartFailed {
             StartFailed::Publish(error) => error.code(),
             StartFailed::Keys(error) => error.code(),
             StartFailed::ApiKeys(_) => "api_keys",
+            StartFailed::Evidence(error) => error.code(),
             StartFailed::Listen(error) => error.code(),
             StartFailed::Observe { .. } => "observe_address",
             StartFailed::Socket { .. } => "admin_socket",
@@ -213,6 +216,7 @@ impl Daemon {
         });
         wait_for(&ended, until, "capture, write-back or publishing");
         // The committer ends once nobody can submit: the handles below hold the last ways in.
+        self.condition.door.shut();
         drop((self.condition, self.capture));
         wait_for(&committing, until, "the committer");
     }

@@ -16,6 +16,7 @@ use crate::config::Config;
 use crate::decide::{Desk, Snapshot};
 use crate::domain::{PartnerId, Position};
 use crate::durable::{Consumer, Durable, Submission};
+use crate::evidence::{self, Evidence};
 use crate::intake::{Intake, Macs};
 use crate::keys::{ApiKeys, KeyFolder};
 use crate::ledger::{self, Committer, Expected, Ledger, LedgerError, LedgerReader, snapshot};
@@ -24,18 +25,18 @@ use crate::legacy::{Heartbeat, LegacyRead, LegacyWrite};
 use crate::privacy::{AssignToken, NotAssigned, Ports};
 use crate::publish;
 use crate::register::{IfMissing, Register};
-use crate::serve::{self, Access, Api, Door, Partners, Parts, ServerFiles};
+use crate::serve::{self, Access, Api, Partners, Parts, ServerFiles};
 use crate::telemetry::Metrics;
 use crate::view::{Fill, View};
 use crate::writeback::{self, Wake, Worker};
 
 use super::compiled::{Compiled, compile};
-use super::control::{Control, Snapshots};
+use super::control::{Control, Door, Snapshots};
 use super::desk::{Watched, Window};
 use super::files::Files;
 use super::jobs::{self, Planned};
 use super::meter::{Condition, Counting, Meter};
-use super::tokens::Tokens;
+use super::tokens::{Recorded, Tokens};
 use super::{Capturing, Daemon, Running, StartFailed, observe, settings};
 
 /// Refused keys leave the readers' memory after so long, as the desk forgets them.
@@ -48,6 +49,7 @@ pub struct Opening {
     lock: DataLock,
     compiled: Compiled,
     register: Arc<Register>,
+    evidence: Evidence,
     capture: Arc<Capture>,
     intake: Intake,
     receiver: mpsc::Receiver<Submission>,
@@ -68,6 +70,8 @@ impl Opening {
         let is_new = !files.hold_state();
         let missing = if is_new { IfMissing::Create } else { IfMissing::Refuse };
         let register = Arc::new(Register::open(&files.register, missing)?);
+        let kept = if is_new { evidence::IfMissing::Create } else { evidence::IfMissing::Refuse };
+        let evidence = Evidence::open(&files.evidence, kept)?;
         let compiled =
             compile(&config.mappings.dir, &Ports { seal: None, tokens: Some(Arc::new(Random(register.clone()))) })?;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
@@ -98,6 +102,7 @@ impl Opening {
             lock,
             compiled,
             register,
+            evidence,
             capture,
             intake,
             receiver,
@@ -130,11 +135,12 @@ impl Opening {
         let bell = wake.clone();
         let committer =
             Committer::new(self.desk, self.ledger, Box::new(counting), consumers).on_ops_waiting(move || bell.notify());
+        let door = Door::new(self.intake.clone());
         let condition = Arc::new(Condition {
             metrics: self.metrics.clone(),
             view: self.view.clone(),
             clock: self.clock.clone(),
-            intake: self.intake.clone(),
+            door: door.clone(),
             bounds: settings::bounds(&self.config.intake),
             window: self.window.clone(),
             capture: self.capture.clone(),
@@ -179,7 +185,7 @@ impl Opening {
             answers,
             macs,
             tokens,
-            evidence: Arc::new(Unrecorded),
+            evidence: Arc::new(Recorded(self.evidence)),
             health: condition.clone(),
             clock: self.clock.clone(),
             partners: Arc::new(ArcSwap::from_pointee(known)),
@@ -189,10 +195,10 @@ impl Opening {
             incarnation,
             window: self.window.clone(),
             reader: reader.clone(),
-            intake: self.intake.clone(),
+            door: door.clone(),
         };
         let outside = Outside { config: &self.config, files: &self.files, condition: &condition, clock: &self.clock };
-        let served = runtime.block_on(outside.open(api, snapshots, self.intake.clone(), capturing.clone()))?;
+        let served = runtime.block_on(outside.open(api, snapshots, capturing.clone()))?;
         Ok(Daemon {
             condition,
             capture: self.capture,
@@ -356,13 +362,12 @@ impl Outside<'_> {
         &self,
         api: Arc<Api>,
         snapshots: Snapshots,
-        intake: Intake,
         capturing: Arc<Capturing>,
     ) -> Result<Served, StartFailed> {
         let (listen, stop) = (&self.config.listen, CancellationToken::new());
         let mut doors = Vec::new();
         if let Some(address) = listen.partners_http {
-            doors.push(Door::loopback(address).await?);
+            doors.push(serve::Door::loopback(address).await?);
         }
         let partners_http = doors.first().and_then(|door| door.address().ok());
         if let (Some(address), Some(certificate), Some(key), Some(client_ca)) =
@@ -370,14 +375,15 @@ impl Outside<'_> {
         {
             let files =
                 ServerFiles { certificate: certificate.clone(), key: key.clone(), client_ca: client_ca.clone() };
-            doors.push(Door::network(address, serve::server_config(&files)?).await?);
+            doors.push(serve::Door::network(address, serve::server_config(&files)?).await?);
         }
         let tls_door = doors.get(usize::from(partners_http.is_some()));
         let partners_tls = tls_door.and_then(|door| door.address().ok());
         let (observe, observing) = observe::serve(listen.observe, self.condition.clone(), stop.clone())
             .await
             .map_err(|source| StartFailed::Observe { address: listen.observe, source })?;
-        let control = Control { condition: self.condition.clone(), intake, snapshots: snapshots.clone() };
+        let control =
+            Control { condition: self.condition.clone(), door: snapshots.door.clone(), snapshots: snapshots.clone() };
         let admin = admin::serve(&self.files.socket, Arc::new(control), stop.clone())
             .map_err(|source| StartFailed::Socket { path: self.files.socket.clone(), source })?;
         let serving =
@@ -416,19 +422,9 @@ struct Random(Arc<Register>);
 
 impl AssignToken for Random {
     fn assigned(&self, scope: &str, value: &str, bits: u32) -> Result<String, NotAssigned> {
-        let narrow = u8::try_from(bits).map_err(|_| NotAssigned)?;
-        let number = self.0.random_number(scope, value, narrow).map_err(|error| {
+        self.0.random_hex(scope, value, bits).map_err(|error| {
             tracing::error!(code = error.code(), %error, "a random number could not be assigned");
             NotAssigned
-        })?;
-        Ok(format!("{number:0width$x}", width = bits.div_ceil(4) as usize))
-    }
-}
-
-struct Unrecorded;
-
-impl serve::RecordAccess for Unrecorded {
-    fn token_given(&self, _: &serve::TokenAccess) -> Result<(), serve::RecordFailed> {
-        Ok(())
+        })
     }
 }

@@ -8,6 +8,7 @@ use ring::rand::{SecureRandom, SystemRandom};
 
 use crate::config::{self, Config};
 use crate::domain::{PartnerId, PersonRef, Secret, SeriesId, Timestamp};
+use crate::evidence::{Access, Action, Actor, Evidence};
 use crate::intake::{OpenToken, Opened};
 use crate::keys::{
     Environment, Epochs, Expected, KeyError, KeyFolder, PersonTokens, ReceiptError, ReceiptRules, parse_receipt_key,
@@ -160,6 +161,29 @@ impl serve::PersonTokens for Tokens {
 
     fn limits(&self, partner: &PartnerId) -> serve::TokenLimits {
         self.limits.get(partner).copied().unwrap_or(serve::TokenLimits { day_max: 0, epoch_max: 0 })
+    }
+}
+
+/// Tokens given out, in the evidence log.
+pub struct Recorded(pub Evidence);
+
+impl serve::RecordAccess for Recorded {
+    fn token_given(&self, access: &serve::TokenAccess) -> Result<(), serve::RecordFailed> {
+        let action = match access.acting {
+            serve::Acting::Person => Action::TokenGiven,
+            serve::Acting::Guardian => Action::TokenGivenToGuardian,
+        };
+        let record = Access {
+            at: access.at,
+            actor: Actor::Partner(access.partner.clone()),
+            action,
+            subject: Some(access.person),
+            basis: "consent_receipt".to_owned(),
+            count: 1,
+            position: access.position,
+        };
+        let recorded = self.0.record_blocking(record);
+        recorded.map(|_| ()).map_err(|error| serve::RecordFailed { cause: error.to_string() })
     }
 }
 

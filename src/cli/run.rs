@@ -73,6 +73,7 @@ pub fn start_failed(error: &StartFailed) -> Failed {
         StartFailed::Config(problems) => return problems.clone().into(),
         StartFailed::Locked(_) => (Exit::Busy, "stop the other process, or use another daemon.data_dir"),
         StartFailed::Folder { .. } => (Exit::Io, "make daemon.data_dir writable for the service user"),
+        StartFailed::Evidence(_) => (Exit::Io, "restore the evidence log from a backup"),
         StartFailed::Register(_) => (Exit::Io, "restore the register from a backup; never start without it"),
         StartFailed::Capture(_) => (Exit::Io, "check legacy.path; the mirror can be deleted and is rebuilt"),
         StartFailed::Ledger(_) | StartFailed::Replay(_) => {

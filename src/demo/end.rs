@@ -13,6 +13,7 @@ use crate::decide::Entry;
 use crate::domain::{Incarnation, OpId, Position};
 use crate::durable::EntryLog;
 use crate::ledger;
+use crate::legacy::import::Comparison;
 use crate::legacy::sqlite::recount::recount;
 
 /// Longest wait for the write-back of what was acknowledged. At 50 ops a transaction, far more than it needs.
@@ -26,6 +27,8 @@ const PAGES_MAX: usize = 10_000;
 pub struct End<'a> {
     pub demo: &'a Demo,
     pub traffic: Traffic,
+    /// Of an import with what was published of it.
+    pub comparison: Option<Comparison>,
 }
 
 impl End<'_> {
@@ -114,6 +117,7 @@ impl End<'_> {
             seen: &seen,
             feeds,
             chain: &chain,
+            comparison: self.comparison.as_ref(),
             contention_expected: self.traffic.wanted == TrafficWanted::Yes,
         }))
     }

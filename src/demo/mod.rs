@@ -30,6 +30,7 @@ use crate::app::{Daemon, StartFailed};
 use crate::cli::Out;
 use crate::config::PersonConstraint;
 use crate::legacy::LegacyError;
+use crate::legacy::import::Comparison;
 
 use end::End;
 use partner::{Access, Members, Partner};
@@ -131,8 +132,8 @@ pub fn run(options: &Options, out: &mut Out) -> Result<Ended, DemoFailed> {
         out,
         &format!("legacy system ready after {:.1} s in {}", began.elapsed().as_secs_f64(), stage.folder.path.display()),
     );
-    if let Some(report) = &stage.imported {
-        say(out, report);
+    if let Some(imported) = &stage.imported {
+        say(out, &import::words(&imported.report));
     }
     let daemon = Daemon::start(&stage.config, runtime.handle())?;
     let demo = Demo::new(runtime, stage, daemon)?;
@@ -173,13 +174,14 @@ impl Demo {
         }
         self.wait_for("the first feed item", || self.partners[0].shelf().first_item.is_some())?;
         self.first_item(began, out);
+        let comparison = self.compare(out)?;
         let first = options.people.min(FIRST_PEOPLE);
         let loading = self.load_people(first, options.people, stop.clone());
         self.wait_for("the first persons", || self.reach.load(Ordering::Relaxed) >= first)?;
         self.invitation(began, out)?;
         let traffic = Traffic::start(&self, options);
         let is_whole = self.run_for(options, &traffic, out);
-        let ended = End { demo: &self, traffic }.conclude(out);
+        let ended = End { demo: &self, traffic, comparison }.conclude(out);
         stop.cancel();
         // A load that is still under way ends with its batch.
         let _ = loading.join();
@@ -202,6 +204,21 @@ impl Demo {
     fn first_item(&self, began: Instant, out: &mut Out) {
         let item = self.partners[0].shelf().first_item.clone().unwrap_or_default();
         say(out, &format!("\nfirst item of the slots feed after {:.1} s:\n  {item}", began.elapsed().as_secs_f64()));
+    }
+
+    /// With an import: holds what is published against the input, before anybody books.
+    fn compare(&self, out: &mut Out) -> Result<Option<Comparison>, DemoFailed> {
+        let Some(imported) = &self.stage.imported else { return Ok(None) };
+        let condition = &self.daemon.condition;
+        self.wait_for("the first full cut", || condition.view.mark().full_at.0 > 0)?;
+        let access = Access {
+            partner: stage::AUDIT.to_owned(),
+            key: self.stage.audit_key.clone(),
+            ..self.partners[0].access.clone()
+        };
+        let comparison = self.runtime.block_on(import::compare(imported, &access, &self.stage.legacy))?;
+        say(out, &import::compared(&comparison));
+        Ok(Some(comparison))
     }
 
     /// Loads persons behind the running daemon: a first part, then the rest.

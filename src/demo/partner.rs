@@ -423,7 +423,9 @@ impl Access {
         let response = self.http.get(url).bearer_auth(&self.key).send().await.map_err(no_answer)?;
         let header = |name: &str| response.headers().get(name).and_then(|value| value.to_str().ok());
         let cursor = header("sync-cursor").and_then(|text| text.parse().ok());
-        let lag_ms = header("sync-freshness").and_then(lag);
+        // Before the first poll a feed is as of 1970, which is no sample of how fast it is.
+        let polled = header("sync-freshness").filter(|text| !text.contains("as-of=@0,"));
+        let lag_ms = polled.and_then(lag);
         let status = response.status();
         let bytes = response.bytes().await.map_err(no_answer)?;
         if status != StatusCode::OK {

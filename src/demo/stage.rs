@@ -9,6 +9,7 @@ use std::sync::Arc;
 use ring::rand::{SecureRandom, SystemRandom};
 use rusqlite::Connection;
 
+use super::import::{self, Imported};
 use super::partner::{Consent, now};
 use super::{DemoFailed, Options};
 use crate::cli::MAPPINGS;
@@ -22,6 +23,8 @@ use crate::{app, telemetry};
 /// The demonstration's consent page.
 const ISSUER: &str = "demo-consent";
 pub const PARTNERS: [&str; 2] = ["naver", "kakao"];
+/// The agency itself, which sees numbers and not buckets.
+pub const AUDIT: &str = "audit";
 
 /// A folder that is removed at the end, unless the caller named it.
 pub struct Folder {
@@ -48,8 +51,9 @@ pub struct Stage {
     pub keys: Vec<String>,
     pub consent: Arc<Consent>,
     pub base: String,
-    /// What an import made of the input, in words.
-    pub imported: Option<String>,
+    pub imported: Option<Imported>,
+    /// Of the agency's own check of what is published.
+    pub audit_key: String,
 }
 
 /// Makes everything but the persons.
@@ -65,7 +69,8 @@ pub fn set(options: &Options) -> Result<Stage, DemoFailed> {
     let issuer = DemoIssuer::new(ISSUER, SignedBy::Issuer, &seed);
     let mappings = dir.join("mappings");
     write_mappings(&mappings, &issuer).map_err(io(&mappings))?;
-    let keys = keys(&dir.join("keys"))?;
+    let mut keys = keys(&dir.join("keys"))?;
+    let audit_key = keys.pop().unwrap_or_default();
     let legacy = dir.join("legacy.db");
     let mut plan = generate::Plan::new(options.seed, now());
     (plan.slots, plan.people) = (options.slots, options.people);
@@ -82,6 +87,7 @@ pub fn set(options: &Options) -> Result<Stage, DemoFailed> {
         keys,
         consent: consent(issuer),
         imported,
+        audit_key,
     })
 }
 
@@ -125,7 +131,7 @@ fn keys(dir: &Path) -> Result<Vec<String>, DemoFailed> {
     let failed = |error: crate::keys::ApiKeysError| DemoFailed::Keys { cause: error.to_string() };
     let mut keys = ApiKeys::open(&folder).map_err(failed)?;
     let mut texts = Vec::new();
-    for partner in PARTNERS {
+    for partner in PARTNERS.into_iter().chain([AUDIT]) {
         let partner = PartnerId::new(partner).map_err(|error| DemoFailed::Keys { cause: error.to_string() })?;
         let made = keys.make(&folder, Environment::Test, &partner).map_err(failed)?;
         texts.push(String::from_utf8_lossy(made.text.expose()).into_owned());
@@ -147,7 +153,7 @@ fn consent(issuer: DemoIssuer) -> Arc<Consent> {
     })
 }
 
-type Filled = (Vec<SeriesId>, Option<String>);
+type Filled = (Vec<SeriesId>, Option<Imported>);
 
 /// Sites and slots: generated, or from a real publication.
 fn fill_legacy(path: &Path, plan: &generate::Plan, options: &Options) -> Result<Filled, DemoFailed> {
@@ -158,7 +164,7 @@ fn fill_legacy(path: &Path, plan: &generate::Plan, options: &Options) -> Result<
             generate::sites_and_slots(&mut connection, plan)?;
             None
         }
-        Some(source) => Some(super::import::import(&mut connection, source, plan.now)?),
+        Some(source) => Some(import::load(&mut connection, source, plan.now)?),
     };
     Ok((series(&connection)?, imported))
 }

@@ -8,6 +8,7 @@ use super::tally::Seen;
 use crate::decide::{Entry, OpResult, What};
 use crate::domain::{BookingId, EndReason, PartnerId, PersonNo, Position, SeriesId, SlotKey};
 use crate::ledger::Report;
+use crate::legacy::import::Comparison;
 use crate::legacy::sqlite::recount::{Recount, ReservationStatus};
 
 /// At least this share of booking requests meets a real conflict, or the run was too quiet to prove anything.
@@ -69,6 +70,8 @@ pub struct Evidence<'a> {
     pub feeds: &'a BTreeMap<String, FeedStates>,
     /// The ledger's own hashes, computed anew.
     pub chain: &'a Report,
+    /// Of an import with what was published of it, taken before anybody booked.
+    pub comparison: Option<&'a Comparison>,
     /// Without traffic there is nothing to contend.
     pub contention_expected: bool,
 }
@@ -92,6 +95,9 @@ impl Verdict {
 pub fn judge(evidence: &Evidence<'_>) -> Verdict {
     let bookings = replay(evidence.entries);
     let mut verdict = Verdict { refused: evidence.seen.refused.clone(), ..Verdict::default() };
+    if let Some(comparison) = evidence.comparison {
+        imported(comparison, &mut verdict);
+    }
     count_requests(evidence, &mut verdict);
     legacy_alone(evidence.recount, &mut verdict);
     ledger_alone(evidence.chain, &bookings, &mut verdict);
@@ -228,6 +234,23 @@ fn count_requests(evidence: &Evidence<'_>, verdict: &mut Verdict) {
             examples: Vec::new(),
         });
     }
+}
+
+fn imported(comparison: &Comparison, verdict: &mut Verdict) {
+    verdict.state("imported: records of the input", comparison.records);
+    verdict.state("imported: published and equal", comparison.records_equal);
+    verdict.state("imported: not usable or repeated, each reported", comparison.records_noted);
+    verdict.findings.push(Finding {
+        what: "imported: differences between published and input",
+        count: comparison.differences_count,
+        is_right: Some(comparison.is_equal()),
+        examples: comparison
+            .differences
+            .iter()
+            .take(EXAMPLES_MAX)
+            .map(|d| format!("{} {}", d.place, d.field))
+            .collect(),
+    });
 }
 
 fn legacy_alone(recount: &Recount, verdict: &mut Verdict) {
