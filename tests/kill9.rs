@@ -120,7 +120,8 @@ async fn ask_again(scene: &Scene, asked: &Mutex<Vec<Asked>>, from: usize) -> usi
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_acknowledged_is_lost_or_doubled_by_kill_9() {
-    let seed = std::env::var("KILL_SEED").ok().and_then(|s| s.parse().ok()).unwrap_or_else(|| u64::from(std::process::id()));
+    let seed =
+        std::env::var("KILL_SEED").ok().and_then(|s| s.parse().ok()).unwrap_or_else(|| u64::from(std::process::id()));
     println!("kill9: seed {seed} (KILL_SEED={seed} replays the dice, not the scheduler)");
     let mut dice = Dice(seed);
     let scene = Arc::new(Scene::new(seed, 400, PEOPLE));
@@ -175,7 +176,13 @@ async fn nothing_acknowledged_is_lost_or_doubled_by_kill_9() {
     let ended = settle(&scene, &booked).await;
     assert_eq!(process.stop(), Some(0), "a stop after all that is an ordinary stop:\n{}", scene.log());
     let found = recount(&scene.stage.legacy).expect("a recount");
-    assert_eq!((found.oversold.len(), found.booked_twice.len()), (0, 0), "{:?} {:?}", found.oversold, found.booked_twice);
+    assert_eq!(
+        (found.oversold.len(), found.booked_twice.len()),
+        (0, 0),
+        "{:?} {:?}",
+        found.oversold,
+        found.booked_twice
+    );
     let active = found.by_op.values().filter(|row| row.status == ReservationStatus::Active).count();
     assert_eq!(active + ended, booked.len(), "each booking stands once in the legacy database, or ended for a reason");
     let errors: Vec<String> = scene.log().lines().filter(|line| line.contains("ERROR")).map(str::to_owned).collect();

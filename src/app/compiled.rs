@@ -75,19 +75,7 @@ impl Compiled {
     }
 
     pub fn plans(&self) -> Vec<FeedPlan> {
-        let plan = |((partner, kind), projector): (&(PartnerId, FeedKind), &Arc<Projector>)| FeedPlan {
-            partner: partner.clone(),
-            name: kind.code().to_owned(),
-            object: projector.object().clone(),
-            item_kind: projector.object().to_string(),
-            mapping_id: projector.mapping_id().to_owned(),
-            mapping_version: projector.mapping_version(),
-            content_digest: projector.content_digest().to_owned(),
-            tick_ms: projector.tick_ms(),
-            retention_days: projector.retention_days(),
-            render: projector.clone(),
-        };
-        self.projectors.iter().map(plan).collect()
+        self.projectors.values().map(|projector| FeedPlan::of(projector.clone())).collect()
     }
 
     pub fn answers(&self, config: &Config) -> Answers {
