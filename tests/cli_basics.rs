@@ -33,12 +33,12 @@ fn init_writes_a_valid_folder_and_overwrites_nothing() {
     let (code, text, errors) = run(&bridge, &["check", "--offline"]);
     assert_eq!(code, Some(0), "{text}{errors}");
     std::fs::write(bridge.join("slotbridge.toml"), "# mine\n").unwrap();
-    std::fs::remove_file(bridge.join("certs/ca.key")).unwrap();
+    std::fs::remove_file(bridge.join("certs/server.key")).unwrap();
     let (code, _, errors) = run(dir.path(), &["init", "bridge"]);
     assert_eq!(code, Some(73));
     assert!(errors.contains("error[exists]"), "{errors}");
     assert_eq!(std::fs::read_to_string(bridge.join("slotbridge.toml")).unwrap(), "# mine\n");
-    assert!(!bridge.join("certs/ca.key").exists());
+    assert!(!bridge.join("certs/server.key").exists());
 }
 
 #[test]
@@ -46,7 +46,7 @@ fn secrets_written_by_init_are_private() {
     use std::os::unix::fs::PermissionsExt;
     let dir = tempfile::tempdir().unwrap();
     run(dir.path(), &["init", "bridge"]);
-    for key in ["ca.key", "server.key", "naver.key", "kakao.key"] {
+    for key in ["server.key", "naver.key", "kakao.key"] {
         let mode = std::fs::metadata(dir.path().join("bridge/certs").join(key)).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600, "{key}");
     }

@@ -41,6 +41,7 @@ pub use compiled::{Compiled, compile, load as load_mappings};
 pub use files::Files;
 pub use meter::Condition;
 pub use settings::{logs, person_constraint};
+pub use tokens::environment;
 
 /// A daemon that runs.
 pub struct Daemon {

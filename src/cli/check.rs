@@ -3,7 +3,9 @@
 use std::path::Path;
 
 use super::{ConfigFile, Exit, Failed, Out};
+use crate::app;
 use crate::config::{self, Config, Problem, Problems};
+use crate::privacy::Ports;
 
 #[derive(Debug, clap::Args)]
 pub struct CheckArgs {
@@ -15,8 +17,23 @@ pub struct CheckArgs {
 }
 
 pub fn check(args: &CheckArgs, out: &mut Out) -> Result<Exit, Failed> {
-    let loaded = config::load(&args.file.config)?;
+    let loaded = match config::load(&args.file.config) {
+        Ok(loaded) => loaded,
+        Err(mut problems) => {
+            // The shipped place of the mappings is looked at all the same: all problems at once.
+            let dir = args.file.config.parent().unwrap_or(Path::new("")).join("mappings");
+            if dir.is_dir()
+                && let Err(found) = app::load_mappings(&dir)
+            {
+                problems.extend(found);
+            }
+            return Err(problems.into());
+        }
+    };
     let mut problems = Problems::default();
+    if let Err(found) = app::compile(&loaded.config.mappings.dir, &Ports { seal: None, tokens: None }) {
+        problems.extend(found);
+    }
     if !args.offline {
         environment(&loaded.config, &args.file.config, &mut problems);
     }

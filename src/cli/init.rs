@@ -5,13 +5,11 @@ use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use rcgen::{
-    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose,
-};
-
 use super::shipped::MAPPINGS;
 use super::{Exit, Failed, Out};
 use crate::config;
+use crate::domain::PartnerId;
+use crate::serve::certs;
 
 #[derive(Debug, clap::Args)]
 pub struct InitArgs {
@@ -21,28 +19,20 @@ pub struct InitArgs {
 
 /// Partners of the shipped mappings; each gets a development certificate.
 const PARTNERS: [&str; 2] = ["naver", "kakao"];
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kept {
-    /// Readable by everyone.
-    Open,
-    /// Readable by the owner only.
-    Secret,
-}
+/// What `certs::make` writes; it would replace them.
+const CERTIFICATES: [&str; 7] =
+    ["ca.pem", "server.pem", "server.key", "naver.pem", "naver.key", "kakao.pem", "kakao.key"];
 
 struct Draft {
     path: PathBuf,
     content: String,
-    kept: Kept,
 }
 
 pub fn init(args: &InitArgs, out: &mut Out) -> Result<Exit, Failed> {
-    let drafts = drafts().map_err(|error| {
-        Failed::new(Exit::Defect, "no_certificates", "development certificates could not be made", "report it")
-            .because(&error)
-    })?;
-    let taken: Vec<String> =
-        drafts.iter().map(|d| args.dir.join(&d.path)).filter(|p| p.symlink_metadata().is_ok()).map(show).collect();
+    let drafts = drafts();
+    let certificates = CERTIFICATES.iter().map(|name| args.dir.join("certs").join(name));
+    let paths = drafts.iter().map(|draft| args.dir.join(&draft.path)).chain(certificates);
+    let taken: Vec<String> = paths.filter(|path| path.symlink_metadata().is_ok()).map(show).collect();
     if !taken.is_empty() {
         let message = format!("{} file(s) are there already: {}", taken.len(), taken.join(", "));
         return Err(Failed::new(Exit::Exists, "exists", message, "choose an empty folder; nothing was written"));
@@ -52,12 +42,20 @@ pub fn init(args: &InitArgs, out: &mut Out) -> Result<Exit, Failed> {
         write_new(&path, draft)
             .map_err(|error| Failed::io(format!("{} could not be written", path.display()), &error))?;
     }
+    let hosts = ["localhost", "127.0.0.1", "::1"].map(str::to_owned);
+    let partners: Vec<PartnerId> = PARTNERS.iter().filter_map(|name| PartnerId::new(name).ok()).collect();
+    certs::make(&args.dir.join("certs"), &hosts, &partners).map_err(|error| {
+        Failed::new(Exit::Io, error.code(), "development certificates could not be made", "check the folder")
+            .because(&error)
+    })?;
     report(args, &drafts, out);
     Ok(Exit::Done)
 }
 
 fn report(args: &InitArgs, drafts: &[Draft], out: &mut Out) {
-    let paths: Vec<String> = drafts.iter().map(|draft| show(args.dir.join(&draft.path))).collect();
+    let certificates = CERTIFICATES.iter().map(|name| args.dir.join("certs").join(name));
+    let paths = drafts.iter().map(|draft| args.dir.join(&draft.path)).chain(certificates);
+    let paths: Vec<String> = paths.map(show).collect();
     if out.is_json() {
         return out.value(&serde_json::json!({ "written": paths }));
     }
@@ -66,8 +64,8 @@ fn report(args: &InitArgs, drafts: &[Draft], out: &mut Out) {
     }
     let file = args.dir.join("slotbridge.toml");
     out.line(&format!(
-        "\nnext: slotbridge legacy generate --config {0}   (an example legacy database)\n      slotbridge check --config {0}\n      \
-         slotbridge run --config {0}",
+        "\nnext: slotbridge legacy generate --config {0}   (an example legacy database)\n      \
+         slotbridge partner add --config {0} naver\n      slotbridge check --config {0}\n      slotbridge run --config {0}",
         file.display()
     ));
 }
@@ -76,57 +74,23 @@ fn show(path: PathBuf) -> String {
     path.display().to_string()
 }
 
-fn drafts() -> Result<Vec<Draft>, rcgen::Error> {
-    let open = |path: &str, content: String| Draft { path: path.into(), content, kept: Kept::Open };
-    let set = [("listen.partners_http", "\"127.0.0.1:8080\"")];
+fn drafts() -> Vec<Draft> {
+    let open = |path: &str, content: String| Draft { path: path.into(), content };
+    let set = [("listen.partners_http", "\"127.0.0.1:8080\""), ("series.covid19-1.cohorts", "[]")];
     let mut drafts = vec![
         open("slotbridge.toml", config::commented_file(&set)),
         open("slotbridge.service", UNIT.to_owned()),
         open("certs/README.md", CERTS.to_owned()),
     ];
     drafts.extend(MAPPINGS.iter().map(|(path, text)| open(&format!("mappings/{path}"), (*text).to_owned())));
-    drafts.extend(certificates()?);
-    Ok(drafts)
-}
-
-/// A development authority, a server certificate for loopback and one certificate a partner.
-fn certificates() -> Result<Vec<Draft>, rcgen::Error> {
-    let ca_key = KeyPair::generate()?;
-    let mut ca = CertificateParams::new(Vec::new())?;
-    ca.distinguished_name.push(DnType::CommonName, "slotbridge development CA");
-    ca.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
-    ca.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
-    let ca_pem = ca.self_signed(&ca_key)?.pem();
-    let mut drafts = vec![
-        Draft { path: "certs/ca.pem".into(), content: ca_pem, kept: Kept::Open },
-        Draft { path: "certs/ca.key".into(), content: ca_key.serialize_pem(), kept: Kept::Secret },
-    ];
-    let issuer = Issuer::new(ca, ca_key);
-    let server = vec!["localhost".to_owned(), "127.0.0.1".to_owned(), "::1".to_owned()];
-    let mut leaf = |name: &str, names: Vec<String>, usage| -> Result<(), rcgen::Error> {
-        let key = KeyPair::generate()?;
-        let mut params = CertificateParams::new(names)?;
-        params.distinguished_name.push(DnType::CommonName, name);
-        params.extended_key_usages = vec![usage];
-        let pem = params.signed_by(&key, &issuer)?.pem();
-        drafts.push(Draft { path: format!("certs/{name}.pem").into(), content: pem, kept: Kept::Open });
-        let key = key.serialize_pem();
-        drafts.push(Draft { path: format!("certs/{name}.key").into(), content: key, kept: Kept::Secret });
-        Ok(())
-    };
-    leaf("server", server, ExtendedKeyUsagePurpose::ServerAuth)?;
-    for partner in PARTNERS {
-        leaf(partner, vec![partner.to_owned()], ExtendedKeyUsagePurpose::ClientAuth)?;
-    }
-    Ok(drafts)
+    drafts
 }
 
 fn write_new(path: &Path, draft: &Draft) -> io::Result<()> {
     if let Some(folder) = path.parent() {
         fs::DirBuilder::new().recursive(true).mode(0o755).create(folder)?;
     }
-    let mode = if draft.kept == Kept::Secret { 0o600 } else { 0o644 };
-    let mut file: File = File::options().write(true).create_new(true).mode(mode).open(path)?;
+    let mut file = File::options().write(true).create_new(true).mode(0o644).open(path)?;
     file.write_all(draft.content.as_bytes())?;
     file.sync_all()
 }
@@ -184,7 +148,7 @@ const CERTS: &str = "# Development certificates
 
 Made by `slotbridge init` for this folder only. Never use them in service, never commit them: `*.key` are private keys.
 
-- `ca.pem`, `ca.key`: a development authority
+- `ca.pem`: a development authority; its key is kept nowhere
 - `server.pem`, `server.key`: for `listen.partners_tls` on localhost
 - `naver.*`, `kakao.*`: client certificates of the shipped partners
 

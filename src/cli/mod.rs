@@ -7,7 +7,10 @@ mod check;
 mod config;
 mod demo;
 mod init;
+mod ledger;
+mod legacy;
 mod out;
+mod partner;
 mod run;
 mod shipped;
 mod status;
@@ -79,6 +82,21 @@ enum Command {
     /// Show the configuration in force, or what every key means.
     #[command(subcommand)]
     Config(config::ConfigCommand),
+    /// The ledger: check it, read it, shorten the next start.
+    #[command(subcommand)]
+    Ledger(ledger::LedgerCommand),
+    /// Copy ledger, register and evidence, also beside a running daemon.
+    Backup(ledger::BackupArgs),
+    /// Check a backup, or begin a new life from it.
+    Restore(ledger::RestoreArgs),
+    /// The example legacy system.
+    #[command(subcommand)]
+    Legacy(legacy::LegacyCommand),
+    /// Partners' keys.
+    #[command(subcommand)]
+    Partner(partner::PartnerCommand),
+    /// Print the OpenAPI 3.1 document of the partner API.
+    Openapi,
     /// Print completions for a shell.
     Completions { shell: clap_complete::Shell },
 }
@@ -114,6 +132,15 @@ fn run(command: Command, out: &mut Out) -> Result<Exit, Failed> {
         Command::Check(args) => check::check(&args, out),
         Command::Status(args) => status::status(&args, out),
         Command::Config(command) => config::config(&command, out),
+        Command::Ledger(command) => ledger::ledger(&command, out),
+        Command::Backup(args) => ledger::backup(&args, out),
+        Command::Restore(args) => ledger::restore(&args, out),
+        Command::Legacy(command) => legacy::legacy(&command, out),
+        Command::Partner(command) => partner::partner(&command, out),
+        Command::Openapi => {
+            out.text(&crate::serve::openapi_json());
+            Ok(Exit::Done)
+        }
         Command::Completions { shell } => {
             let mut text = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "slotbridge", &mut text);

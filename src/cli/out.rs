@@ -83,11 +83,15 @@ impl Out {
     }
 
     pub fn text(&mut self, text: &str) {
+        self.bytes(text.as_bytes());
+    }
+
+    pub fn bytes(&mut self, bytes: &[u8]) {
         if self.closed {
             return;
         }
         let mut stdout = io::stdout().lock();
-        if stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()).is_err() {
+        if stdout.write_all(bytes).and_then(|()| stdout.flush()).is_err() {
             self.closed = true;
         }
     }

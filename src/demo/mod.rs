@@ -32,6 +32,8 @@ use crate::config::PersonConstraint;
 use crate::legacy::LegacyError;
 use crate::legacy::import::Comparison;
 
+pub use import::words as import_words;
+
 use end::End;
 use partner::{Access, Members, Partner};
 use stage::Stage;
