@@ -46,16 +46,21 @@ impl Lane {
     pub fn persons(&mut self, reader: &mut dyn LegacyRead) -> Result<Report, CaptureError> {
         let capture = self.capture.clone();
         let begun = Instant::now();
-        let report = cut(&capture, reader).inspect_err(|_| capture.count_failure(Poll::Persons))?;
-        if report.refused.is_none() {
+        let (report, table) = cut(&capture, reader).inspect_err(|_| capture.count_failure(Poll::Persons))?;
+        if let Some((table, twice)) = table {
             capture.deliver(Scope::Everything)?;
+            // Last: whoever gets a token by this table is known to the desk.
+            publish(&capture, table, twice);
         }
         capture.count(Poll::Persons, &report, begun);
         Ok(report)
     }
 }
 
-fn cut(capture: &Capture, reader: &mut dyn LegacyRead) -> Result<Report, CaptureError> {
+/// A table comes with a cut that is believed.
+type Cut = (Report, Option<(CiTable, usize)>);
+
+fn cut(capture: &Capture, reader: &mut dyn LegacyRead) -> Result<Cut, CaptureError> {
     let plan = capture.plan("person").ok_or_else(|| CaptureError::Unknown { object: String::from("person") })?;
     let mut persons = Persons::new(capture, plan)?;
     let mut own = None;
@@ -80,16 +85,14 @@ fn cut(capture: &Capture, reader: &mut dyn LegacyRead) -> Result<Report, Capture
     let lost = persons.lost();
     let mut report = Report { as_of: info.as_of, read_us, ..persons.report.clone() };
     if let Err(refused) = capture.believe(&plan.layout.object, persons.live, lost.len() as u64, report.rows) {
-        return Ok(Report { refused: Some(refused), ..report });
+        return Ok((Report { refused: Some(refused), ..report }, None));
     }
     report.changed = persons.changes.len() as u64;
     report.gone = lost.len() as u64;
     persons.changes.extend(lost);
     capture.mirror.apply_persons(&persons.changes)?;
     capture.believed(std::iter::once(&plan.layout.object));
-    let (table, twice) = persons.ci.build();
-    publish(capture, table, twice);
-    Ok(report)
+    Ok((report, Some(persons.ci.build())))
 }
 
 fn publish(capture: &Capture, table: CiTable, twice: usize) {

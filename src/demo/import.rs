@@ -1,6 +1,6 @@
 //! A real publication as the demonstration's legacy system, and the proof that what the feeds publish is what it says.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use rusqlite::{Connection, OpenFlags};
 use serde_json::Value;
@@ -21,7 +21,6 @@ const NOTES_SHOWN: usize = 5;
 pub struct Imported {
     pub publication: Publication,
     pub report: Report,
-    pub source: PathBuf,
 }
 
 fn failed(error: ImportError) -> DemoFailed {
@@ -36,7 +35,7 @@ pub fn read(source: &Path) -> Result<Publication, ImportError> {
 pub fn load(connection: &mut Connection, source: &Path, now: Timestamp) -> Result<Imported, DemoFailed> {
     let publication = read(source).map_err(failed)?;
     let report = import::load(connection, &publication, now).map_err(failed)?;
-    Ok(Imported { publication, report, source: source.to_owned() })
+    Ok(Imported { publication, report })
 }
 
 /// The report in words.

@@ -105,6 +105,8 @@ pub enum Ended {
 
 /// So many persons are loaded before traffic begins; the rest follows behind it.
 const FIRST_PEOPLE: u32 = 20_000;
+/// Persons loaded between two looks at whether the demonstration ends.
+const LOAD_AT_ONCE: u32 = 10_000;
 const WAIT: Duration = Duration::from_secs(120);
 /// How often a condition is looked at.
 const LOOK: Duration = Duration::from_millis(20);
@@ -178,15 +180,18 @@ impl Demo {
         self.first_item(began, out);
         let comparison = self.compare(out)?;
         let first = options.people.min(FIRST_PEOPLE);
-        let loading = self.load_people(first, options.people, stop.clone());
+        let stop_loading = CancellationToken::new();
+        let loading = self.load_people(first, options.people, stop_loading.clone());
         self.wait_for("the first persons", || self.reach.load(Ordering::Relaxed) >= first)?;
         self.invitation(began, out)?;
         let traffic = Traffic::start(&self, options);
         let is_whole = self.run_for(options, &traffic, out);
+        stop_loading.cancel();
+        if loading.join().is_err() {
+            self.tally.fault("the loading of persons panicked".to_owned());
+        }
         let ended = End { demo: &self, traffic, comparison }.conclude(out);
         stop.cancel();
-        // A load that is still under way ends with its batch.
-        let _ = loading.join();
         self.daemon.stop(self.runtime.handle());
         let ended = ended?;
         if is_whole { Ok(ended) } else { Err(DemoFailed::NotDurable) }
@@ -230,12 +235,17 @@ impl Demo {
         let (reach, condition) = (self.reach.clone(), self.daemon.condition.clone());
         let poll = self.daemon.poller();
         std::thread::spawn(move || {
+            let mut loaded = 0;
             for part in [first, all] {
-                if part <= reach.load(Ordering::Relaxed) || stop.is_cancelled() {
-                    continue;
-                }
-                if let Err(error) = stage::load_people(&path, constraint, &plan, part) {
-                    return tally.fault(format!("persons could not be loaded: {error}"));
+                while loaded < part {
+                    let next = part.min(loaded + LOAD_AT_ONCE);
+                    if stop.is_cancelled() {
+                        return;
+                    }
+                    if let Err(error) = stage::load_people(&path, constraint, &plan, loaded, next) {
+                        return tally.fault(format!("persons could not be loaded: {error}"));
+                    }
+                    loaded = next;
                 }
                 poll.now();
                 while condition.view.ci().is_none_or(|table| table.len() < part as usize) {

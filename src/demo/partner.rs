@@ -3,7 +3,7 @@
 //! Harvests the slots feed, asks for person tokens, books, repeats requests, cancels. Whatever it learns, it learns
 //! from answers over HTTP.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
@@ -89,6 +89,8 @@ pub struct Partner {
     shelf: Mutex<Shelf>,
     /// Tokens by member's number.
     tokens: Mutex<BTreeMap<u32, String>>,
+    /// Slots to try again, and when.
+    again: Mutex<VecDeque<(Instant, Offer)>>,
     /// Bookings held, with the member's number: for cancels and second bookings.
     held: Mutex<Vec<(BookingId, u32)>>,
 }
@@ -97,8 +99,11 @@ pub struct Partner {
 const HELD_MAX: usize = 50_000;
 /// Pause of a harvester at the end of a feed.
 const FEED_PAUSE: Duration = Duration::from_millis(100);
-/// Slots that everybody wants: the soonest ones.
+/// Slots that everybody wants, and those that most look at: the soonest ones.
 const HOT_SLOTS: usize = 24;
+const NEAR_SLOTS: usize = 2_000;
+/// Slots that a partner's users come back to after a refusal that says when to.
+const AGAIN_MAX: usize = 500;
 
 impl Partner {
     pub fn new(access: Access, members: Members, consent: Arc<Consent>, tally: Arc<Tally>) -> Partner {
@@ -109,6 +114,7 @@ impl Partner {
             tally,
             shelf: Mutex::default(),
             tokens: Mutex::default(),
+            again: Mutex::default(),
             held: Mutex::default(),
         }
     }
@@ -221,6 +227,7 @@ impl Partner {
             }
             StatusCode::CONFLICT | StatusCode::FORBIDDEN | StatusCode::NOT_FOUND => {
                 self.tally.refused(reply.code()?, took);
+                self.come_back(order, reply);
                 Ok(())
             }
             status => Err(Unexpected::Status { of: "booking", status, code: reply.code().unwrap_or("–").to_owned() }),
@@ -250,14 +257,25 @@ impl Partner {
 
     fn choose_slot(&self, dice: &mut Dice) -> Option<(Offer, u64)> {
         let shelf = self.shelf();
-        let count = shelf.slots.len();
-        let at = if dice.one_in(3) {
-            let (_, id) = shelf.soonest.iter().nth(dice.below(HOT_SLOTS.min(count)))?;
-            *shelf.at.get(id)?
-        } else {
-            dice.below(count)
-        };
-        Some((shelf.slots.get(at)?.clone(), shelf.cursor))
+        let mut again = self.again.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        if again.front().is_some_and(|(at, _)| *at <= Instant::now())
+            && let Some((_, offer)) = again.pop_front()
+        {
+            return Some((offer, shelf.cursor));
+        }
+        let reach = if dice.one_in(5) { HOT_SLOTS } else { NEAR_SLOTS };
+        let (_, id) = shelf.soonest.iter().nth(dice.below(reach.min(shelf.slots.len())))?;
+        Some((shelf.slots.get(*shelf.at.get(id)?)?.clone(), shelf.cursor))
+    }
+
+    /// Remembers to come back where the refusal says that more places may be free by then.
+    fn come_back(&self, order: &Order, reply: &Reply) {
+        let body = reply.json().unwrap_or_default();
+        let Some(wait_ms) = body["retry_after_ms"].as_u64().filter(|_| body["retry"] == "new_key") else { return };
+        let mut again = self.again.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        if again.len() < AGAIN_MAX {
+            again.push_back((Instant::now() + Duration::from_millis(wait_ms), order.offer.clone()));
+        }
     }
 
     /// The member's token, asked for once. `None`: the limit is reached or the bridge is not ready.
@@ -353,10 +371,6 @@ impl Shelf {
     pub fn last(&self) -> Option<Offer> {
         let (_, id) = self.soonest.last()?;
         self.slots.get(*self.at.get(id)?).cloned()
-    }
-
-    pub fn len(&self) -> usize {
-        self.slots.len()
     }
 }
 
@@ -485,7 +499,7 @@ mod tests {
             json!({ "id": id, "state": "updated", "data": { "status": "open", "remaining_bucket": left } })
         };
         shelf.take(&page(json!([slot("s-1", true), slot("s-2", true), slot("s-3", false)])));
-        assert_eq!((shelf.len(), shelf.cursor), (2, 9));
+        assert_eq!((shelf.slots.len(), shelf.cursor), (2, 9));
         shelf.take(&page(json!([slot("s-1", false), { "id": "s-9", "state": "deleted" }])));
         assert_eq!(shelf.last().map(|offer| offer.id).as_deref(), Some("s-2"));
         shelf.take(&page(json!([{ "id": "s-2", "state": "deleted" }])));

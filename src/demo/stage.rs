@@ -198,6 +198,9 @@ fn config(dir: &Path, legacy: &Path, address: SocketAddr, series: Vec<SeriesId>,
     config.legacy.person_constraint = options.person_constraint;
     config.mappings.dir = dir.join("mappings");
     config.secrets.key_dir = dir.join("keys");
+    // Everybody wants the soonest slots, and a demonstration has not all day to warm up.
+    config.desk.prewarm_units = 2;
+    config.desk.prewarm_per_s_max = 500;
     // The demonstration's legacy system is its own: it may be read half of the time.
     config.capture.duty_percent_max = 50;
     config.capture.full_cut_interval_s = 60;
@@ -206,17 +209,18 @@ fn config(dir: &Path, legacy: &Path, address: SocketAddr, series: Vec<SeriesId>,
     config
 }
 
-/// Loads the first `people` persons; what is there already stays.
+/// Loads the persons after the first `from` up to `people`.
 pub fn load_people(
     path: &Path,
     constraint: PersonConstraint,
     plan: &generate::Plan,
+    from: u32,
     people: u32,
 ) -> Result<(), LegacyError> {
     let constraint = app::person_constraint(constraint);
     let mut connection = schema::create(path, constraint)?;
     let part = generate::Plan { people, ..*plan };
-    generate::persons(&mut connection, &part, &mut |_, _| ()).map(|_| ())
+    generate::persons_from(&mut connection, &part, from + 1, &mut |_, _| ()).map(|_| ())
 }
 
 /// Logs of the demonstration: what an operator must see, and nothing between the table's lines.

@@ -59,7 +59,6 @@ pub struct Moment {
     pub refused: BTreeMap<String, u64>,
     pub cancelled: u64,
     pub declined: u64,
-    pub pages: u64,
     pub faults: u64,
     /// `None` when nothing was seen.
     pub freshness_ms: Option<Percentiles>,
@@ -132,7 +131,6 @@ impl Tally {
             refused: seen.refused.clone(),
             cancelled: seen.cancels.len() as u64,
             declined: seen.declined,
-            pages: seen.pages,
             faults: seen.fault_count,
             freshness_ms: freshness,
             reply_us: reply,
@@ -164,10 +162,6 @@ impl Seen {
         if self.reply_us.len() < SAMPLES_MAX {
             self.reply_us.push(u64::try_from(took.as_micros()).unwrap_or(u64::MAX));
         }
-    }
-
-    pub fn refusals(&self) -> u64 {
-        self.refused.values().sum()
     }
 }
 

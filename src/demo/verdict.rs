@@ -216,7 +216,13 @@ fn count_requests(evidence: &Evidence<'_>, verdict: &mut Verdict) {
     let seen = evidence.seen;
     let conflicts: u64 = seen.refused.iter().filter(|(code, _)| is_conflict(code)).map(|(_, n)| n).sum();
     verdict.state("booking requests answered", seen.requests);
-    verdict.state("bookings acknowledged (201)", seen.acknowledged.len() as u64);
+    verdict.findings.push(Finding {
+        what: "bookings acknowledged (201)",
+        count: seen.acknowledged.len() as u64,
+        // A run in which nothing was booked proves nothing.
+        is_right: evidence.contention_expected.then_some(!seen.acknowledged.is_empty()),
+        examples: Vec::new(),
+    });
     verdict.state("refused for a conflict", conflicts);
     verdict.state("repeated keys answered the same, byte for byte", seen.repeats);
     verdict.findings.push(Finding {

@@ -91,7 +91,17 @@ pub fn persons(
     plan: &Plan,
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<u64, LegacyError> {
-    let mut next = 1;
+    persons_from(connection, plan, 1, progress)
+}
+
+/// As `persons`, beginning at number `first`: those before are there already.
+pub fn persons_from(
+    connection: &mut Connection,
+    plan: &Plan,
+    first: u32,
+    progress: &mut dyn FnMut(u64, u64),
+) -> Result<u64, LegacyError> {
+    let mut next = first.max(1);
     let registered = wall::stamp(plan.now.plus_ms(-200 * DAY_MS));
     while next <= plan.people {
         let until = plan.people.min(next + PERSONS_PER_BATCH - 1);
