@@ -8,6 +8,7 @@ macro_rules! embedded {
 }
 
 embedded![
+    "README.md",
     "audit/sites.toml",
     "audit/slots.toml",
     "catalog.toml",

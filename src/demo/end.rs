@@ -5,8 +5,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::partner::Partner;
+use super::told::Unfinished;
 use super::traffic::Traffic;
-use super::verdict::{Evidence, FeedStates, Unfinished, Verdict, judge};
+use super::verdict::{Evidence, FeedStates, Verdict, judge};
 use super::{Demo, DemoFailed, Ended, TrafficWanted, say};
 use crate::cli::Out;
 use crate::decide::Entry;

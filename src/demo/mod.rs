@@ -11,9 +11,11 @@ mod end;
 mod import;
 mod native;
 mod partner;
+mod shelf;
 mod show;
 pub mod stage;
 mod tally;
+mod told;
 mod traffic;
 mod verdict;
 
@@ -242,10 +244,15 @@ impl Demo {
                     if stop.is_cancelled() {
                         return;
                     }
+                    let began = Instant::now();
                     if let Err(error) = stage::load_people(&path, constraint, &plan, loaded, next) {
                         return tally.fault(format!("persons could not be loaded: {error}"));
                     }
                     loaded = next;
+                    if loaded > first {
+                        // SQLite has one writer at a time and no queue: sellers and write-back get their turns.
+                        std::thread::sleep(began.elapsed());
+                    }
                 }
                 poll.now();
                 while condition.view.ci().is_none_or(|table| table.len() < part as usize) {

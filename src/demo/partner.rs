@@ -3,7 +3,7 @@
 //! Harvests the slots feed, asks for person tokens, books, repeats requests, cancels. Whatever it learns, it learns
 //! from answers over HTTP.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::dice::Dice;
+use super::shelf::{Offer, Shelf};
 use super::tally::{Acknowledged, Tally};
 use crate::domain::{BookingId, Timestamp};
 use crate::legacy::sqlite::generate;
@@ -59,28 +60,6 @@ impl Members {
 /// Signs a consent receipt for a partner, a series and a CI, as the issuer's consent page does.
 pub type Consent = dyn Fn(&str, &str, &str) -> Option<String> + Send + Sync;
 
-/// Slots as harvested, bookable ones only.
-#[derive(Default)]
-pub struct Shelf {
-    slots: Vec<Offer>,
-    /// Place in `slots`, by id.
-    at: BTreeMap<String, usize>,
-    /// Soonest first: what everybody wants.
-    soonest: BTreeSet<(String, String)>,
-    /// `Sync-Cursor` of the last page read.
-    pub cursor: u64,
-    /// The first item ever read, as it came.
-    pub first_item: Option<Value>,
-}
-
-/// A bookable slot as the feed shows it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Offer {
-    pub id: String,
-    pub start: String,
-    pub series: String,
-}
-
 pub struct Partner {
     pub access: Access,
     pub members: Members,
@@ -99,11 +78,8 @@ pub struct Partner {
 const HELD_MAX: usize = 50_000;
 /// Pause of a harvester at the end of a feed.
 const FEED_PAUSE: Duration = Duration::from_millis(100);
-/// Slots that everybody wants, and those that most look at: the soonest ones.
-const HOT_SLOTS: usize = 24;
-const NEAR_SLOTS: usize = 2_000;
-/// Slots that a partner's users come back to after a refusal that says when to.
-const AGAIN_MAX: usize = 500;
+/// Slots that a partner's users come back to after a refusal that says when to. Few: the others look elsewhere.
+const AGAIN_MAX: usize = 12;
 
 impl Partner {
     pub fn new(access: Access, members: Members, consent: Arc<Consent>, tally: Arc<Tally>) -> Partner {
@@ -263,9 +239,7 @@ impl Partner {
         {
             return Some((offer, shelf.cursor));
         }
-        let reach = if dice.one_in(5) { HOT_SLOTS } else { NEAR_SLOTS };
-        let (_, id) = shelf.soonest.iter().nth(dice.below(reach.min(shelf.slots.len())))?;
-        Some((shelf.slots.get(*shelf.at.get(id)?)?.clone(), shelf.cursor))
+        Some((shelf.choose(dice)?, shelf.cursor))
     }
 
     /// Remembers to come back where the refusal says that more places may be free by then.
@@ -325,58 +299,6 @@ impl Order {
             "alternatives": { "max": 3, "within_km": 5 },
         })
     }
-}
-
-impl Shelf {
-    /// Takes a page in; returns how many items it had.
-    fn take(&mut self, page: &FeedPage) -> usize {
-        let items = page.body["items"].as_array().map_or(&[][..], Vec::as_slice);
-        if self.first_item.is_none() {
-            self.first_item = items.first().cloned();
-        }
-        for item in items {
-            let Some(id) = item["id"].as_str() else { continue };
-            let is_bookable = item["state"] == "updated" && bookable(&item["data"]);
-            match (is_bookable, self.at.contains_key(id)) {
-                (true, false) => {
-                    let text = |name: &str| item["data"][name].as_str().unwrap_or_default().to_owned();
-                    self.put(Offer { id: id.to_owned(), start: text("start"), series: text("series") });
-                }
-                (false, true) => self.drop(id),
-                _ => {}
-            }
-        }
-        if let Some(cursor) = page.cursor {
-            self.cursor = cursor;
-        }
-        items.len()
-    }
-
-    fn put(&mut self, offer: Offer) {
-        self.at.insert(offer.id.clone(), self.slots.len());
-        self.soonest.insert((offer.start.clone(), offer.id.clone()));
-        self.slots.push(offer);
-    }
-
-    fn drop(&mut self, id: &str) {
-        let Some(at) = self.at.remove(id) else { return };
-        let gone = self.slots.swap_remove(at);
-        self.soonest.remove(&(gone.start, gone.id));
-        if let Some(place) = self.slots.get(at).and_then(|moved| self.at.get_mut(&moved.id)) {
-            *place = at;
-        }
-    }
-
-    /// One that few others look at.
-    pub fn last(&self) -> Option<Offer> {
-        let (_, id) = self.soonest.last()?;
-        self.slots.get(*self.at.get(id)?).cloned()
-    }
-}
-
-/// A slot that the feed calls bookable, whichever of the two forms the partner's mapping has.
-fn bookable(data: &Value) -> bool {
-    data["status"] == "open" && data["remaining_bucket"].as_str().is_none_or(|left| left != "0")
 }
 
 pub fn now() -> Timestamp {
@@ -488,21 +410,5 @@ mod tests {
     fn the_lag_is_read_from_sync_freshness() {
         assert_eq!(lag("lag=140, slo=1000, as-of=@1795334400, full-age=312"), Some(140));
         assert_eq!(lag("delayed, slo=1000"), None);
-    }
-
-    #[test]
-    fn a_slot_that_is_not_bookable_any_more_leaves_the_shelf() {
-        let page = |items: Value| FeedPage { body: json!({ "items": items }), cursor: Some(9), lag_ms: None };
-        let mut shelf = Shelf::default();
-        let slot = |id: &str, bookable: bool| {
-            let left = if bookable { "1-4" } else { "0" };
-            json!({ "id": id, "state": "updated", "data": { "status": "open", "remaining_bucket": left } })
-        };
-        shelf.take(&page(json!([slot("s-1", true), slot("s-2", true), slot("s-3", false)])));
-        assert_eq!((shelf.slots.len(), shelf.cursor), (2, 9));
-        shelf.take(&page(json!([slot("s-1", false), { "id": "s-9", "state": "deleted" }])));
-        assert_eq!(shelf.last().map(|offer| offer.id).as_deref(), Some("s-2"));
-        shelf.take(&page(json!([{ "id": "s-2", "state": "deleted" }])));
-        assert!(shelf.slots.is_empty() && shelf.at.is_empty() && shelf.soonest.is_empty());
     }
 }

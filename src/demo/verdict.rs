@@ -5,8 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::codes::is_conflict;
 use super::tally::Seen;
-use crate::decide::{Entry, OpResult, What};
-use crate::domain::{BookingId, EndReason, PartnerId, PersonNo, Position, SeriesId, SlotKey};
+use super::told::{InLegacy, Told, replay};
+use crate::decide::Entry;
+use crate::domain::{BookingId, EndReason, PersonNo, Position, SeriesId};
 use crate::ledger::Report;
 use crate::legacy::import::Comparison;
 use crate::legacy::sqlite::recount::{Recount, ReservationStatus};
@@ -15,28 +16,6 @@ use crate::legacy::sqlite::recount::{Recount, ReservationStatus};
 const CONFLICTS_PERCENT_MIN: u64 = 5;
 /// Examples shown of what is wrong.
 const EXAMPLES_MAX: usize = 5;
-
-/// A booking as the ledger's entries tell it.
-#[derive(Debug, Clone)]
-struct Told {
-    partner: PartnerId,
-    person: PersonNo,
-    series: SeriesId,
-    slot: SlotKey,
-    in_legacy: InLegacy,
-    ended: Option<EndReason>,
-}
-
-/// What the entries say that the legacy system holds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum InLegacy {
-    /// The write-back has no outcome yet.
-    Waiting,
-    /// Never written.
-    Absent,
-    Active,
-    Cancelled,
-}
 
 /// One statement of the verdict.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -118,97 +97,6 @@ fn reason_code(reason: EndReason) -> &'static str {
         EndReason::LegacyCancelled => "cancelled_by_agency",
         EndReason::PersonBookedNatively => "displaced_person_booked_natively",
         EndReason::LegacyRefused => "displaced_refused_by_legacy",
-    }
-}
-
-/// Applies the entries, in a way of its own: nothing of the desk is used.
-fn replay(entries: &[Entry]) -> BTreeMap<BookingId, Told> {
-    let mut bookings: BTreeMap<BookingId, Told> = BTreeMap::new();
-    let mut cancels: BTreeMap<Position, BookingId> = BTreeMap::new();
-    for entry in entries {
-        match &entry.what {
-            What::Booked(b) => {
-                let told = Told {
-                    partner: b.partner.clone(),
-                    person: b.person,
-                    series: b.series.clone(),
-                    slot: b.slot.clone(),
-                    in_legacy: InLegacy::Waiting,
-                    ended: None,
-                };
-                bookings.insert(BookingId(entry.position), told);
-            }
-            What::Cancelled { booking, coalesced } => {
-                cancels.insert(entry.position, *booking);
-                if let Some(told) = bookings.get_mut(booking) {
-                    told.ended.get_or_insert(EndReason::PartnerCancelled);
-                    if *coalesced {
-                        told.in_legacy = InLegacy::Absent;
-                    }
-                }
-            }
-            What::LegacyCancelled { booking } => {
-                if let Some(told) = bookings.get_mut(booking) {
-                    told.ended.get_or_insert(EndReason::LegacyCancelled);
-                    told.in_legacy = InLegacy::Cancelled;
-                }
-            }
-            What::OpDone { op, result } => {
-                if let Some(told) = bookings.get_mut(&BookingId(*op)) {
-                    converted(told, result);
-                } else if let Some(told) = cancels.get(op).and_then(|booking| bookings.get_mut(booking)) {
-                    turned_back(told, result);
-                }
-            }
-            _ => {}
-        }
-    }
-    bookings
-}
-
-/// Bookings and cancels that wait for their outcome in the legacy system.
-#[derive(Debug, Default)]
-pub struct Unfinished(BTreeSet<Position>);
-
-impl Unfinished {
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
-    pub fn take(&mut self, entry: &Entry) {
-        match &entry.what {
-            What::Booked(_) | What::Cancelled { coalesced: false, .. } => {
-                self.0.insert(entry.position);
-            }
-            What::Cancelled { booking, coalesced: true } => {
-                self.0.remove(&booking.0);
-            }
-            What::OpDone { op, .. } => {
-                self.0.remove(op);
-            }
-            _ => {}
-        }
-    }
-}
-
-fn converted(told: &mut Told, result: &OpResult) {
-    match result {
-        OpResult::Converted { .. } => {
-            if told.in_legacy == InLegacy::Waiting {
-                told.in_legacy = InLegacy::Active;
-            }
-        }
-        OpResult::Rejected { reason } => {
-            told.ended.get_or_insert(reason.end_reason());
-            told.in_legacy = InLegacy::Absent;
-        }
-        _ => {}
-    }
-}
-
-fn turned_back(told: &mut Told, result: &OpResult) {
-    if matches!(result, OpResult::TurnedBack | OpResult::AlreadyCancelled) && told.in_legacy != InLegacy::Absent {
-        told.in_legacy = InLegacy::Cancelled;
     }
 }
 
@@ -407,3 +295,6 @@ impl Verdict {
         text
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,119 @@
+//! Bookings as the ledger's entries tell them, read in a way of its own: nothing of the desk is used.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::decide::{Entry, OpResult, What};
+use crate::domain::{BookingId, EndReason, PartnerId, PersonNo, Position, SeriesId, SlotKey};
+
+/// A booking as the ledger's entries tell it.
+#[derive(Debug, Clone)]
+pub struct Told {
+    pub partner: PartnerId,
+    pub person: PersonNo,
+    pub series: SeriesId,
+    pub slot: SlotKey,
+    pub in_legacy: InLegacy,
+    pub ended: Option<EndReason>,
+}
+
+/// What the entries say that the legacy system holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum InLegacy {
+    /// The write-back has no outcome yet.
+    Waiting,
+    /// Never written.
+    Absent,
+    Active,
+    Cancelled,
+}
+
+/// Applies the entries, in a way of its own: nothing of the desk is used.
+pub fn replay(entries: &[Entry]) -> BTreeMap<BookingId, Told> {
+    let mut bookings: BTreeMap<BookingId, Told> = BTreeMap::new();
+    let mut cancels: BTreeMap<Position, BookingId> = BTreeMap::new();
+    for entry in entries {
+        match &entry.what {
+            What::Booked(b) => {
+                let told = Told {
+                    partner: b.partner.clone(),
+                    person: b.person,
+                    series: b.series.clone(),
+                    slot: b.slot.clone(),
+                    in_legacy: InLegacy::Waiting,
+                    ended: None,
+                };
+                bookings.insert(BookingId(entry.position), told);
+            }
+            What::Cancelled { booking, coalesced } => {
+                cancels.insert(entry.position, *booking);
+                if let Some(told) = bookings.get_mut(booking) {
+                    told.ended.get_or_insert(EndReason::PartnerCancelled);
+                    if *coalesced {
+                        told.in_legacy = InLegacy::Absent;
+                    }
+                }
+            }
+            What::LegacyCancelled { booking } => {
+                if let Some(told) = bookings.get_mut(booking) {
+                    told.ended.get_or_insert(EndReason::LegacyCancelled);
+                    told.in_legacy = InLegacy::Cancelled;
+                }
+            }
+            What::OpDone { op, result } => {
+                if let Some(told) = bookings.get_mut(&BookingId(*op)) {
+                    converted(told, result);
+                } else if let Some(told) = cancels.get(op).and_then(|booking| bookings.get_mut(booking)) {
+                    turned_back(told, result);
+                }
+            }
+            _ => {}
+        }
+    }
+    bookings
+}
+
+/// Bookings and cancels that wait for their outcome in the legacy system.
+#[derive(Debug, Default)]
+pub struct Unfinished(BTreeSet<Position>);
+
+impl Unfinished {
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    pub fn take(&mut self, entry: &Entry) {
+        match &entry.what {
+            What::Booked(_) | What::Cancelled { coalesced: false, .. } => {
+                self.0.insert(entry.position);
+            }
+            What::Cancelled { booking, coalesced: true } => {
+                self.0.remove(&booking.0);
+            }
+            What::OpDone { op, .. } => {
+                self.0.remove(op);
+            }
+            _ => {}
+        }
+    }
+}
+
+fn converted(told: &mut Told, result: &OpResult) {
+    match result {
+        OpResult::Converted { .. } => {
+            if told.in_legacy == InLegacy::Waiting {
+                told.in_legacy = InLegacy::Active;
+            }
+        }
+        OpResult::Rejected { reason } => {
+            told.ended.get_or_insert(reason.end_reason());
+            told.in_legacy = InLegacy::Absent;
+        }
+        _ => {}
+    }
+}
+
+fn turned_back(told: &mut Told, result: &OpResult) {
+    if matches!(result, OpResult::TurnedBack | OpResult::AlreadyCancelled) && told.in_legacy != InLegacy::Absent {
+        told.in_legacy = InLegacy::Cancelled;
+    }
+}
