@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::config::{self, Config};
 use crate::decide::{AllotmentMode, CohortSet, Policy, RefillPolicy, SeriesPolicy};
-use crate::domain::{SeriesId, Timestamp, time::MINUTE_MS, time::SECOND_MS};
+use crate::domain::{Timestamp, time::MINUTE_MS, time::SECOND_MS};
 use crate::register::{Register, RegisterError};
 use crate::{capture, intake, legacy, publish, serve, telemetry, writeback};
 
@@ -147,9 +147,4 @@ fn series_policy(settings: &config::Series, register: &Register) -> Result<Serie
     // Validated when the file was read.
     let instant = |text: &Option<String>| text.as_ref().and_then(|text| Timestamp::parse_rfc3339(text).ok());
     Ok(SeriesPolicy { cohorts, opens_at: instant(&settings.opens_at) })
-}
-
-/// A configuration's series, for those who only need their names.
-pub fn series(config: &Config) -> impl Iterator<Item = &SeriesId> {
-    config.series.keys()
 }

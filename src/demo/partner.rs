@@ -220,7 +220,7 @@ impl Partner {
                 Ok(())
             }
             StatusCode::CONFLICT | StatusCode::FORBIDDEN | StatusCode::NOT_FOUND => {
-                self.tally.refused(reply.code()?, took);
+                self.tally.refused(reply.refusal()?, took);
                 Ok(())
             }
             status => Err(Unexpected::Status { of: "booking", status, code: reply.code().unwrap_or("–").to_owned() }),
@@ -354,10 +354,6 @@ impl Shelf {
         let (_, id) = self.soonest.last()?;
         self.slots.get(*self.at.get(id)?).cloned()
     }
-
-    pub fn len(&self) -> usize {
-        self.slots.len()
-    }
 }
 
 /// A slot that the feed calls bookable, whichever of the two forms the partner's mapping has.
@@ -396,6 +392,15 @@ impl Reply {
         let body = self.json()?;
         let code = body["code"].as_str().ok_or(Unexpected::Body)?;
         Ok(crate::demo::codes::known(code))
+    }
+
+    /// As `code`, with a full slot that is being refilled told apart: waiting for units is no conflict over a place.
+    fn refusal(&self) -> Result<&'static str, Unexpected> {
+        let is_refilled = self.json()?["retry_after_ms"].is_number();
+        Ok(match self.code()? {
+            "slot_full" if is_refilled => crate::demo::codes::REFILLED,
+            code => code,
+        })
     }
 
     fn is_decided(&self) -> bool {
@@ -485,7 +490,7 @@ mod tests {
             json!({ "id": id, "state": "updated", "data": { "status": "open", "remaining_bucket": left } })
         };
         shelf.take(&page(json!([slot("s-1", true), slot("s-2", true), slot("s-3", false)])));
-        assert_eq!((shelf.len(), shelf.cursor), (2, 9));
+        assert_eq!((shelf.slots.len(), shelf.cursor), (2, 9));
         shelf.take(&page(json!([slot("s-1", false), { "id": "s-9", "state": "deleted" }])));
         assert_eq!(shelf.last().map(|offer| offer.id).as_deref(), Some("s-2"));
         shelf.take(&page(json!([{ "id": "s-2", "state": "deleted" }])));

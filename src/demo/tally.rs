@@ -31,7 +31,6 @@ pub struct Seen {
     /// Repeated keys whose answer was the same, byte for byte.
     pub repeats: u64,
     pub tokens: u64,
-    pub pages: u64,
     /// Declined before anything was decided (429, 503).
     pub declined: u64,
     pub faults: Vec<String>,
@@ -59,7 +58,6 @@ pub struct Moment {
     pub refused: BTreeMap<String, u64>,
     pub cancelled: u64,
     pub declined: u64,
-    pub pages: u64,
     pub faults: u64,
     /// `None` when nothing was seen.
     pub freshness_ms: Option<Percentiles>,
@@ -104,7 +102,6 @@ impl Tally {
 
     pub fn page(&self, lag_ms: Option<u64>) {
         let mut seen = self.seen();
-        seen.pages += 1;
         let Some(lag_ms) = lag_ms else { return };
         *seen.freshness_all.entry(lag_ms).or_default() += 1;
         if seen.freshness_ms.len() < SAMPLES_MAX {
@@ -132,7 +129,6 @@ impl Tally {
             refused: seen.refused.clone(),
             cancelled: seen.cancels.len() as u64,
             declined: seen.declined,
-            pages: seen.pages,
             faults: seen.fault_count,
             freshness_ms: freshness,
             reply_us: reply,
@@ -164,10 +160,6 @@ impl Seen {
         if self.reply_us.len() < SAMPLES_MAX {
             self.reply_us.push(u64::try_from(took.as_micros()).unwrap_or(u64::MAX));
         }
-    }
-
-    pub fn refusals(&self) -> u64 {
-        self.refused.values().sum()
     }
 }
 
