@@ -4,34 +4,40 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::answer::{Answers, Place, Project};
+use crate::answer::{Answers, Mapped, Place, Project};
 use crate::config::{Config, Problem, Problems};
-use crate::domain::{BookingView, PartnerId, SlotKey, SlotView, Timestamp};
+use crate::domain::PartnerId;
 use crate::mapping::{self, FeedKind, Layout, MappingSet};
 use crate::mapping_files::{FolderError, read_folder};
-use crate::privacy::{Ports, Projector, Record, Subject};
+use crate::privacy::{Ports, Projector};
 use crate::publish::FeedPlan;
 
 /// A loaded set and its compiled mappings.
 pub struct Compiled {
     pub set: MappingSet,
     projectors: BTreeMap<(PartnerId, FeedKind), Arc<Projector>>,
+    /// As replies use them: these are stored for ever and hold no person token.
+    for_replies: BTreeMap<(PartnerId, FeedKind), Arc<Projector>>,
 }
 
 /// Loads and compiles; all problems at once.
 pub fn compile(dir: &Path, ports: &Ports) -> Result<Compiled, Problems> {
     let set = load(dir)?;
     let mut problems = Problems::default();
-    let mut projectors = BTreeMap::new();
+    let (mut projectors, mut for_replies) = (BTreeMap::new(), BTreeMap::new());
     for (partner, kind, _) in set.feeds() {
-        match Projector::compile(&set, partner, kind) {
-            Ok(projector) => {
-                projectors.insert((partner.clone(), kind), Arc::new(projector.with_ports(ports.clone())));
+        let compiled = || Projector::compile(&set, partner, kind).map(|projector| projector.with_ports(ports.clone()));
+        match (compiled(), compiled()) {
+            (Ok(projector), Ok(again)) => {
+                projectors.insert((partner.clone(), kind), Arc::new(projector));
+                for_replies.insert((partner.clone(), kind), Arc::new(again.for_replies()));
             }
-            Err(error) => problems.push(about(dir, "mappings.not_compiled", error.to_string())),
+            (Err(error), _) | (_, Err(error)) => {
+                problems.push(about(dir, "mappings.not_compiled", error.to_string()));
+            }
         }
     }
-    if problems.is_empty() { Ok(Compiled { set, projectors }) } else { Err(problems) }
+    if problems.is_empty() { Ok(Compiled { set, projectors, for_replies }) } else { Err(problems) }
 }
 
 /// Reads and judges the folder.
@@ -83,31 +89,12 @@ impl Compiled {
         let place = Place { problems_url: format!("{url}/problems"), help_url: config.daemon.help_url.clone() };
         let mut partners: BTreeMap<PartnerId, Arc<dyn Project>> = BTreeMap::new();
         for partner in self.set.partners() {
-            let of = |kind| self.projectors.get(&(partner.clone(), kind)).cloned();
-            if let Some(slots) = of(FeedKind::Slots) {
-                partners.insert(partner.clone(), Arc::new(Told { slots, bookings: of(FeedKind::Bookings) }));
+            let of = |kind| self.for_replies.get(&(partner.clone(), kind)).cloned();
+            let mapped = Mapped { slots: of(FeedKind::Slots), bookings: of(FeedKind::Bookings) };
+            if mapped.slots.is_some() {
+                partners.insert(partner.clone(), Arc::new(mapped));
             }
         }
         Answers { place, partners }
-    }
-}
-
-/// A partner's projectors as answers use them. What a mapping cannot turn into a record reads as unknown.
-struct Told {
-    slots: Arc<Projector>,
-    bookings: Option<Arc<Projector>>,
-}
-
-impl Project for Told {
-    fn slot_key(&self, public_id: &str) -> Option<SlotKey> {
-        self.slots.slot_key(public_id)
-    }
-
-    fn slot(&self, slot: &SlotView, now: Timestamp) -> Option<Record> {
-        self.slots.record(Subject::Slot(slot), now).ok().flatten()
-    }
-
-    fn booking(&self, booking: &BookingView) -> Option<Record> {
-        self.bookings.as_ref()?.record(Subject::Booking(booking), booking.changed_at).ok().flatten()
     }
 }

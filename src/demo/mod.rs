@@ -245,7 +245,7 @@ impl Demo {
                         return;
                     }
                     let began = Instant::now();
-                    if let Err(error) = stage::load_people(&path, constraint, &plan, loaded, next) {
+                    if let Err(error) = stage::load_more_people(&path, constraint, &plan, loaded, next) {
                         return tally.fault(format!("persons could not be loaded: {error}"));
                     }
                     loaded = next;

@@ -156,8 +156,8 @@ impl Partner {
             tokio::time::sleep(FEED_PAUSE).await;
             return Ok(());
         };
-        // A member who has a booking already tries again now and then.
-        let again = dice.one_in(25).then(|| self.held().last().map(|(_, member)| *member)).flatten();
+        // A member who has a booking already tries to get another now and then.
+        let again = dice.one_in(10).then(|| self.held().last().map(|(_, member)| *member)).flatten();
         let Some(member) = again.or_else(|| self.members.draw(dice)) else {
             tokio::time::sleep(FEED_PAUSE).await;
             return Ok(());
@@ -202,7 +202,7 @@ impl Partner {
                 Ok(())
             }
             StatusCode::CONFLICT | StatusCode::FORBIDDEN | StatusCode::NOT_FOUND => {
-                self.tally.refused(reply.code()?, took);
+                self.tally.refused(reply.refusal()?, took);
                 self.come_back(order, reply);
                 Ok(())
             }
@@ -332,6 +332,15 @@ impl Reply {
         let body = self.json()?;
         let code = body["code"].as_str().ok_or(Unexpected::Body)?;
         Ok(crate::demo::codes::known(code))
+    }
+
+    /// As `code`, with a full slot that is being refilled told apart: waiting for units is no conflict over a place.
+    fn refusal(&self) -> Result<&'static str, Unexpected> {
+        let is_refilled = self.json()?["retry_after_ms"].is_number();
+        Ok(match self.code()? {
+            "slot_full" if is_refilled => crate::demo::codes::REFILLED,
+            code => code,
+        })
     }
 
     fn is_decided(&self) -> bool {

@@ -209,8 +209,18 @@ fn config(dir: &Path, legacy: &Path, address: SocketAddr, series: Vec<SeriesId>,
     config
 }
 
-/// Loads the persons after the first `from` up to `people`.
+/// Loads the first `people` persons.
 pub fn load_people(
+    path: &Path,
+    constraint: PersonConstraint,
+    plan: &generate::Plan,
+    people: u32,
+) -> Result<(), LegacyError> {
+    load_more_people(path, constraint, plan, 0, people)
+}
+
+/// Loads the persons after the first `from` up to `people`.
+pub fn load_more_people(
     path: &Path,
     constraint: PersonConstraint,
     plan: &generate::Plan,

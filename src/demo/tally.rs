@@ -31,7 +31,6 @@ pub struct Seen {
     /// Repeated keys whose answer was the same, byte for byte.
     pub repeats: u64,
     pub tokens: u64,
-    pub pages: u64,
     /// Declined before anything was decided (429, 503).
     pub declined: u64,
     pub faults: Vec<String>,
@@ -103,7 +102,6 @@ impl Tally {
 
     pub fn page(&self, lag_ms: Option<u64>) {
         let mut seen = self.seen();
-        seen.pages += 1;
         let Some(lag_ms) = lag_ms else { return };
         *seen.freshness_all.entry(lag_ms).or_default() += 1;
         if seen.freshness_ms.len() < SAMPLES_MAX {

@@ -141,6 +141,12 @@ impl Projector {
         Projector { ports, ..self }
     }
 
+    /// The mapping for replies, which are stored for ever: without its person tokens, which must not be.
+    pub fn for_replies(self) -> Projector {
+        let fields = self.fields.into_iter().filter(|field| !matches!(field.step, Step::PersonToken)).collect();
+        Projector { fields, ports: Ports { seal: None, tokens: self.ports.tokens }, ..self }
+    }
+
     pub fn partner(&self) -> &PartnerId {
         &self.partner
     }
