@@ -80,7 +80,9 @@ impl World {
         let ledger = Ledger::open(&dir.path().join("ledger"), ledger::Settings::default(), Expected::MayBeNew).unwrap();
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let settings = writeback::Settings::default();
-        let worker = Worker::new(intake.clone(), register.clone(), clock, ledger.incarnation(), settings);
+        let lives = ledger.epochs().iter().map(|life| (life.from, life.incarnation)).collect();
+        let lives = writeback::Lives::new(lives).unwrap();
+        let worker = Worker::new(intake.clone(), register.clone(), clock, lives, settings);
         let policy = Policy {
             series: [(series(), SeriesPolicy { cohorts: CohortSet::ALL, opens_at: None })].into(),
             ..Policy::default()

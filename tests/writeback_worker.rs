@@ -12,7 +12,7 @@ use slotbridge::legacy::{
     Control, Heartbeat, LegacyError, LegacyErrorKind, LegacyOp, LegacyWrite, MAX_OPS, OpReply, OpRequest,
 };
 use slotbridge::register::{IfMissing, Register};
-use slotbridge::writeback::{self, Settings, Status, Stopped, Turn, Wake, Worker};
+use slotbridge::writeback::{self, Lives, Settings, Status, Stopped, Turn, Wake, Worker};
 
 const LIFE: Incarnation = Incarnation(0xabc);
 
@@ -193,11 +193,15 @@ fn setup() -> Setup {
     Setup { ledger, legacy: Legacy::default(), clock, register, intake, told, _dir: dir }
 }
 
+fn lives(life: Incarnation) -> Lives {
+    Lives::new(vec![(Position(1), life)]).unwrap()
+}
+
 impl Setup {
     fn worker(&self) -> Worker {
         self.ledger.lock().unwrap().claimed.clear();
         let clock: Arc<dyn Clock> = self.clock.clone();
-        Worker::new(self.intake.clone(), self.register.clone(), clock, LIFE, Settings::default())
+        Worker::new(self.intake.clone(), self.register.clone(), clock, lives(LIFE), Settings::default())
     }
 
     fn ask(&self, position: u64, slot: &str, what: OpWhat) {
@@ -415,4 +419,47 @@ fn the_thread_works_when_woken_and_stops_when_told() {
     assert!(setup.legacy.0.lock().unwrap().applied.values().any(|(op, _)| op.id == id));
     assert!(!setup.legacy.0.lock().unwrap().beats.is_empty());
     running.stop().unwrap();
+}
+
+#[test]
+fn an_op_asked_before_a_restore_keeps_its_id() {
+    let setup = setup();
+    let (old, new) = (Incarnation(1), Incarnation(2));
+    setup.ledger.lock().unwrap().claimed.clear();
+    let clock: Arc<dyn Clock> = setup.clock.clone();
+    let lives = Lives::new(vec![(Position(100), new), (Position(1), old)]).unwrap();
+    let mut worker = Worker::new(setup.intake.clone(), setup.register.clone(), clock, lives, Settings::default());
+    setup.ask(5, "S1", OpWhat::Take { units: 1 });
+    setup.ask(105, "S1", OpWhat::Take { units: 1 });
+    let mut seen = Vec::new();
+    let mut port = Ids(&mut seen);
+    worker.turn(&mut port).unwrap();
+    seen.sort_by_key(|id: &OpId| id.position);
+    assert_eq!(
+        seen,
+        [OpId { incarnation: old, position: Position(5) }, OpId { incarnation: new, position: Position(105) }]
+    );
+    assert!(Lives::new(vec![(Position(100), new)]).is_none());
+}
+
+/// Notes the ids it is asked to run.
+struct Ids<'a>(&'a mut Vec<OpId>);
+
+impl LegacyWrite for Ids<'_> {
+    fn apply(&mut self, ops: &[OpRequest]) -> Result<Vec<OpReply>, LegacyError> {
+        self.0.extend(ops.iter().map(|op| op.id));
+        Ok(ops.iter().map(|_| OpReply::Taken { units: 1 }).collect())
+    }
+
+    fn control(&mut self) -> Result<Control, LegacyError> {
+        Ok(Control::Run)
+    }
+
+    fn heartbeat(&mut self, _: Heartbeat) -> Result<(), LegacyError> {
+        Ok(())
+    }
+
+    fn statements(&self) -> u64 {
+        0
+    }
 }

@@ -136,6 +136,8 @@ pub enum StartFailed {
     Observe { address: SocketAddr, source: std::io::Error },
     #[error("the admin socket {path} cannot be made; a path of more than 107 bytes is too long for one")]
     Socket { path: PathBuf, source: std::io::Error },
+    #[error("the ledger does not say in which life its first entries were written")]
+    Lives,
     #[error("a thread could not be started")]
     Thread { source: std::io::Error },
     #[error("the jobs could not be scheduled")]
@@ -159,6 +161,7 @@ impl StartFailed {
             StartFailed::Listen(error) => error.code(),
             StartFailed::Observe { .. } => "observe_address",
             StartFailed::Socket { .. } => "admin_socket",
+            StartFailed::Lives => "ledger_lives",
             StartFailed::Thread { .. } => "thread",
             StartFailed::Jobs(_) => "jobs",
         }

@@ -169,7 +169,7 @@ impl Opening {
             self.intake.clone(),
             self.register.clone(),
             self.clock.clone(),
-            incarnation,
+            lives(&epochs)?,
             worker_settings.clone(),
         );
         // Set once, here.
@@ -221,6 +221,12 @@ impl Opening {
             _lock: self.lock,
         })
     }
+}
+
+/// Op ids carry the life of the ledger in which they were asked.
+fn lives(epochs: &[ledger::Epoch]) -> Result<writeback::Lives, StartFailed> {
+    let lives = epochs.iter().map(|life| (life.from, life.incarnation)).collect();
+    writeback::Lives::new(lives).ok_or(StartFailed::Lives)
 }
 
 /// Capture is made before the desk whose hot slots it will ask for.

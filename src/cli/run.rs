@@ -77,7 +77,9 @@ pub fn start_failed(error: &StartFailed) -> Failed {
         StartFailed::Register(_) => (Exit::Io, "restore the register from a backup; never start without it"),
         StartFailed::Capture(_) => (Exit::Io, "check legacy.path; the mirror can be deleted and is rebuilt"),
         StartFailed::Ledger(error) => (Exit::Io, super::ledger::next_step(error)),
-        StartFailed::Replay(_) => (Exit::Io, "`slotbridge ledger verify` names the damage; restore from a backup"),
+        StartFailed::Lives | StartFailed::Replay(_) => {
+            (Exit::Io, "`slotbridge ledger verify` names the damage; restore from a backup")
+        }
         StartFailed::Publish(_) => (Exit::Io, "the feed store can be deleted and is rebuilt"),
         StartFailed::Keys(_) | StartFailed::ApiKeys(_) => (Exit::Config, "correct the files in secrets.key_dir"),
         StartFailed::Listen(_) | StartFailed::Observe { .. } => {

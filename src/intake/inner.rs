@@ -7,13 +7,14 @@ use crate::decide::{Event, MAX_FACTS};
 use crate::domain::Fact;
 use crate::durable::{Answer, Submission};
 
-/// Bound of one `Intake::facts`.
+/// Bound of one chunk of `Intake::facts`.
 pub const FACTS_MAX: usize = MAX_FACTS;
 
 impl Intake {
-    /// Facts in their order, at most `FACTS_MAX`; waits until they are durable. Must not be called on a tokio worker.
-    pub fn facts(&self, facts: Vec<Fact>) -> Result<Answer, Declined> {
-        self.submit_blocking(Event::Facts { ticket: 0, facts })
+    /// Facts in their order, at most `FACTS_MAX` a chunk; waits until all are durable, with an answer a chunk.
+    /// Must not be called on a tokio worker.
+    pub fn facts(&self, chunks: Vec<Vec<Fact>>) -> Result<Vec<Answer>, Declined> {
+        self.submit_all_blocking(chunks.into_iter().map(|facts| Event::Facts { ticket: 0, facts }).collect())
     }
 
     /// Submits all events, then waits for all answers: one wait for the disk instead of one an event.

@@ -13,7 +13,7 @@ mod worker;
 pub use loops::{Beat, Connect, Running, start};
 pub use stats::{Stats, Status};
 pub use wake::Wake;
-pub use worker::{Turn, Worker};
+pub use worker::{Lives, Turn, Worker};
 
 use crate::legacy::LegacyErrorKind;
 

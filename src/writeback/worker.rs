@@ -26,11 +26,29 @@ pub enum Turn {
     Lost { wait_ms: u64 },
 }
 
+/// Lives of the ledger, oldest first: (first position, incarnation). An op keeps the incarnation of its position for
+/// ever, so that one asked before a restore is still the same op for the legacy system.
+#[derive(Debug, Clone)]
+pub struct Lives(Vec<(Position, Incarnation)>);
+
+impl Lives {
+    /// `None` without a life that begins at or before position 1.
+    pub fn new(mut lives: Vec<(Position, Incarnation)>) -> Option<Lives> {
+        lives.sort_by_key(|(from, _)| *from);
+        lives.first().is_some_and(|(from, _)| *from <= Position(1)).then_some(Lives(lives))
+    }
+
+    fn id(&self, position: Position) -> OpId {
+        let at = self.0.partition_point(|(from, _)| *from <= position).saturating_sub(1);
+        OpId { incarnation: self.0[at].1, position }
+    }
+}
+
 pub struct Worker {
     intake: Intake,
     register: Arc<Register>,
     clock: Arc<dyn Clock>,
-    incarnation: Incarnation,
+    lives: Lives,
     settings: Settings,
     outbox: Outbox<Op>,
     control: Control,
@@ -45,7 +63,7 @@ impl Worker {
         intake: Intake,
         register: Arc<Register>,
         clock: Arc<dyn Clock>,
-        incarnation: Incarnation,
+        lives: Lives,
         settings: Settings,
     ) -> Worker {
         let backoff = Backoff { first_ms: settings.pause_first_ms, last_ms: settings.pause_last_ms };
@@ -53,7 +71,7 @@ impl Worker {
             intake,
             register,
             clock,
-            incarnation,
+            lives,
             outbox: Outbox::new(backoff, settings.together_failures_max),
             settings,
             control: Control::Run,
@@ -254,7 +272,7 @@ impl Worker {
     }
 
     fn id(&self, position: Position) -> OpId {
-        OpId { incarnation: self.incarnation, position }
+        self.lives.id(position)
     }
 
     fn finish(&mut self, results: Vec<(Position, OpResult)>) -> Result<(), Stopped> {
