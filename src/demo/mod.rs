@@ -106,7 +106,9 @@ pub enum Ended {
 }
 
 /// So many persons are loaded before traffic begins; the rest follows behind it.
-const FIRST_PEOPLE: u32 = 20_000;
+const FIRST_PEOPLE: u32 = 4_000;
+/// Then so many, so that the queue of those who want the same slots is long early on.
+const SECOND_PEOPLE: u32 = 60_000;
 /// Persons loaded between two looks at whether the demonstration ends.
 const LOAD_AT_ONCE: u32 = 10_000;
 const WAIT: Duration = Duration::from_secs(120);
@@ -238,7 +240,7 @@ impl Demo {
         let poll = self.daemon.poller();
         std::thread::spawn(move || {
             let mut loaded = 0;
-            for part in [first, all] {
+            for part in [first, all.min(SECOND_PEOPLE), all] {
                 while loaded < part {
                     let next = part.min(loaded + LOAD_AT_ONCE);
                     if stop.is_cancelled() {
