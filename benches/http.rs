@@ -105,9 +105,7 @@ fn scene() -> stage::Stage {
     stage::load_people(&stage.legacy, PersonConstraint::Unique, &stage.plan, PEOPLE).expect("persons");
     let legacy = rusqlite::Connection::open(&stage.legacy).expect("the legacy database");
     // Room for everybody: the decision is measured, not the refill.
-    legacy
-        .execute_batch("UPDATE TB_SLOT SET CAPA_CNT = 900, STAT_CD = '1', SERIES_CD = 'covid19-1'")
-        .expect("room");
+    legacy.execute_batch("UPDATE TB_SLOT SET CAPA_CNT = 900, STAT_CD = '1', SERIES_CD = 'covid19-1'").expect("room");
     let desk = &mut stage.config.desk;
     (desk.prewarm_units, desk.prewarm_per_s_max, desk.refill_high) = (64, 2_000, 64);
     desk.refill_low = 32;

@@ -99,11 +99,7 @@ impl Unfinished {
 
 fn converted(told: &mut Told, result: &OpResult) {
     match result {
-        OpResult::Converted { .. } => {
-            if told.in_legacy == InLegacy::Waiting {
-                told.in_legacy = InLegacy::Active;
-            }
-        }
+        OpResult::Converted { .. } if told.in_legacy == InLegacy::Waiting => told.in_legacy = InLegacy::Active,
         OpResult::Rejected { reason } => {
             told.ended.get_or_insert(reason.end_reason());
             told.in_legacy = InLegacy::Absent;
