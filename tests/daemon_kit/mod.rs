@@ -31,6 +31,11 @@ fn free_port() -> SocketAddr {
 
 impl Scene {
     pub fn new(seed: u64, slots: u32, people: u32) -> Scene {
+        Scene::with(seed, slots, people, |_| ())
+    }
+
+    /// As `new`; `adjust` may change configuration and legacy database before either is first read.
+    pub fn with(seed: u64, slots: u32, people: u32, adjust: impl FnOnce(&mut stage::Stage)) -> Scene {
         slotbridge::app::install_crypto();
         let dir = tempfile::tempdir().expect("a folder");
         let options = Options {
@@ -49,6 +54,7 @@ impl Scene {
         stage.config.listen.observe = free_port();
         // Several processes of one test may run at once on a small machine: no writer waits for the other for long.
         stage.config.legacy.busy_ms_max = 30_000;
+        adjust(&mut stage);
         let config_file = dir.path().join("slotbridge.toml");
         let text = toml::to_string(&stage.config).expect("a configuration that can be written");
         std::fs::write(&config_file, text).expect("a configuration file");
