@@ -134,14 +134,14 @@ async fn a_stop_under_load_takes_5_s_at_most_and_loses_nothing_acknowledged() {
     let code = tokio::task::spawn_blocking(move || process.stop()).await.expect("the wait ends");
     let took = began.elapsed();
     assert_eq!(code, Some(0), "{}", scene.log());
-    assert!(took < STOP_WITHIN, "{took:?}");
+    assert!(took < STOP_WITHIN, "{took:?}\n{}", scene.log());
     for client in clients {
         client.await.expect("a client ends");
     }
     for poll in polls {
         let status = poll.await.expect("a poll ends");
-        let is_told = status.is_none_or(|status| status.is_success() || matches!(status.as_u16(), 412 | 503));
-        assert!(is_told, "{status:?}");
+        // Held reads are let go with an answer.
+        assert!(matches!(status.map(|status| status.as_u16()), Some(200 | 412)), "{status:?}");
     }
     for mut stream in half {
         let mut rest = Vec::new();
@@ -151,8 +151,8 @@ async fn a_stop_under_load_takes_5_s_at_most_and_loses_nothing_acknowledged() {
     }
     let acknowledged = asked_again(&scene, &asked).await;
     println!("process_end: stopped in {took:?}, {acknowledged} acknowledged bookings stand");
-    let errors: Vec<String> = scene.log().lines().filter(|line| line.contains("ERROR")).map(str::to_owned).collect();
-    assert_eq!(errors, Vec::<String>::new());
+    let log = scene.log();
+    assert!(!log.contains("ERROR") && !log.contains("not end in time"), "{log}");
 }
 
 /// Starts again and repeats every request that was answered: each gets the same answer, and what was booked stands.
