@@ -43,7 +43,6 @@ pub const MARKS: &[(&str, &[&str])] = &[
 /// Withheld or operational columns whose values cannot be told from others, and what is known of them instead.
 pub const UNMARKED: &[(&str, &str)] = &[
     ("slot.CAPACITY", "a number; one slot's is unusual, and no answer to a partner may hold it or what is free of it"),
-    ("slot.FREE", "derived; published in buckets, looked for with CAPACITY"),
     ("slot.BOOKED_CNT", "a small number; would be found everywhere"),
     ("slot.NATIVE_CNT", "a small number; would be found everywhere"),
     ("slot.ESCROW_UNITS", "a small number of the bridge's own"),

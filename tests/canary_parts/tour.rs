@@ -20,7 +20,7 @@ pub struct Kept {
 pub struct Tour<'a> {
     pub scene: &'a Scene,
     pub kept: Vec<Kept>,
-    /// Person tokens with the number of their partner.
+    /// Person tokens of both partners.
     pub tokens: Vec<String>,
     pub receipts: Vec<String>,
     http: Client,
@@ -184,7 +184,7 @@ impl<'a> Tour<'a> {
             assert_eq!((status, answer["code"].as_str()), (400, Some("partner_ref_personal")), "{answer}");
             self.post(0, "/v1/bookings/search", "-", &json!({ "partner_ref": reference })).await;
         }
-        // Paths and queries are not repeated either; `place` would hold the value, so these places are named apart.
+        // Paths, queries and headers are not repeated either, nor logged.
         for path in
             ["/v1/bookings/", "/v1/booking-requests/", "/v1/slots/lookup?ids=", "/v1/feeds/slots?limit=", "/v1/"]
         {
