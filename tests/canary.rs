@@ -118,7 +118,7 @@ async fn no_unpublished_value_comes_out_anywhere() {
 
 async fn do_everything(tour: &mut Tour<'_>) {
     tour.token(0, &marks::ci(1), "covid19-1").await;
-    published(tour.scene, "slots", |slots| slots.len() > SLOTS as usize / 2).await;
+    tour.scene.published("slots", |slots| slots.len() > SLOTS as usize / 2).await;
     let slots = tour.feeds(0).await;
     tour.feeds(1).await;
     let open: Vec<(String, String)> = slots
@@ -142,7 +142,7 @@ async fn do_everything(tour: &mut Tour<'_>) {
     let legacy = Connection::open(&tour.scene.stage.legacy).expect("the legacy database");
     legacy.busy_timeout(PATIENCE).expect("it can wait");
     marks::clerk(&legacy, 398);
-    published(tour.scene, "sites", |sites| sites.contains_key("site-LATE1")).await;
+    tour.scene.published("sites", |sites| sites.contains_key("site-LATE1")).await;
     for (partner, id) in &booked {
         wait_until_applied(tour, *partner, id).await;
     }
@@ -205,16 +205,6 @@ async fn search_and_cancel(tour: &mut Tour<'_>, booked: &[(usize, String)], toke
     for partner in [1 - partner, *partner, *partner] {
         tour.ask(Some(partner), Method::DELETE, &format!("/v1/bookings/{id}"), &[], None).await;
         tour.get(partner, &format!("/v1/bookings/{id}")).await;
-    }
-}
-
-async fn published(scene: &Scene, feed: &str, enough: impl Fn(&BTreeMap<String, Value>) -> bool) {
-    let until = Instant::now() + PATIENCE;
-    let mut pause = tokio::time::interval(std::time::Duration::from_millis(20));
-    let client = scene.client(0);
-    while !enough(&client.harvest(feed).await) {
-        assert!(Instant::now() < until, "{feed} are not published:\n{}", last_lines(&scene.log()));
-        pause.tick().await;
     }
 }
 

@@ -36,17 +36,9 @@ fn now() -> String {
 
 /// Open slots of the series, once they are published.
 async fn slots(scene: &Scene) -> Vec<String> {
-    let (until, client) = (Instant::now() + PATIENCE, scene.client(0));
-    let mut pause = tokio::time::interval(Duration::from_millis(20));
-    loop {
-        let found = client.harvest("slots").await;
-        if found.len() > SLOTS as usize / 2 {
-            let bookable = |data: &Value| data["status"] == "open" && data["series"] == SERIES;
-            return found.into_iter().filter(|(_, data)| bookable(data)).map(|(id, _)| id).collect();
-        }
-        assert!(Instant::now() < until, "no slots:\n{}", scene.log());
-        pause.tick().await;
-    }
+    let found = scene.published("slots", |slots| slots.len() > SLOTS as usize / 2).await;
+    let bookable = |data: &Value| data["status"] == "open" && data["series"] == SERIES;
+    found.into_iter().filter(|(_, data)| bookable(data)).map(|(id, _)| id).collect()
 }
 
 /// Books for every eighth person until the daemon is gone; keeps what was answered.
