@@ -97,7 +97,7 @@ impl Running {
             first_sent_at: self.now,
             seen_cursor: None,
             accept_version: None,
-            partner_ref: (who % 2 == 0).then(|| Arc::from("ref")),
+            partner_ref: who.is_multiple_of(2).then(|| Arc::from("ref")),
             alternatives_max: 5,
             within_m: 5_000,
         });

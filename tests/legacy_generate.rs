@@ -110,7 +110,7 @@ fn hints_are_driven_by_an_index() {
         ("SB_COHORT", "COHORT_CD"),
     ];
     for (view, key) in queries {
-        for tail in [format!("UPD_DT >= '2026'"), format!("{key} IN ('a', 'b')")] {
+        for tail in ["UPD_DT >= '2026'".to_owned(), format!("{key} IN ('a', 'b')")] {
             let sql = format!("EXPLAIN QUERY PLAN SELECT * FROM {view} WHERE {tail}");
             let mut statement = c.prepare(&sql).unwrap();
             let plan: Vec<String> =

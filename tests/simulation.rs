@@ -5,17 +5,22 @@
 
 #[path = "sim/disk.rs"]
 mod disk;
+#[path = "sim/judge.rs"]
+mod judge;
 #[path = "sim/legacy.rs"]
 mod legacy;
 #[path = "sim/naive.rs"]
 mod naive;
+#[path = "sim/options.rs"]
+mod options;
 #[path = "sim/world.rs"]
 mod world;
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant, SystemTime};
 
-use world::{Options, World};
+use options::{Options, Plant};
+use world::World;
 
 fn env(name: &str) -> Option<u64> {
     std::env::var(name).ok().map(|text| text.parse().unwrap_or_else(|_| panic!("{name} must be a number")))
@@ -53,7 +58,7 @@ fn every_seed_keeps_every_invariant() {
     }
     println!("simulation: {runs} seeds, exercised {total:#?}");
     if runs >= 20 {
-        for what in world::MUST_BE_EXERCISED {
+        for what in options::MUST_BE_EXERCISED {
             assert!(total.get(what).copied().unwrap_or(0) > 0, "{what} was never exercised in {runs} seeds");
         }
     }
@@ -71,7 +76,7 @@ fn the_same_seed_gives_the_same_run() {
 fn units_counted_twice_are_found() {
     let found = (0..20).any(|seed| {
         let mut options = Options::swarm(seed);
-        options.plant = Some(world::Plant::KeepReturned);
+        options.plant = Some(Plant::KeepReturned);
         run(seed, options).is_err()
     });
     assert!(found, "units that went back and were kept in the account were not noticed");
@@ -81,7 +86,7 @@ fn units_counted_twice_are_found() {
 fn a_lost_entry_is_found() {
     let found = (0..20).any(|seed| {
         let mut options = Options::swarm(seed);
-        options.plant = Some(world::Plant::ForgetAnAppend);
+        options.plant = Some(Plant::ForgetAnAppend);
         run(seed, options).is_err()
     });
     assert!(found, "a disk that forgets a synced batch was not noticed");

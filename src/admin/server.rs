@@ -135,7 +135,10 @@ mod tests {
         let path = dir.path().join("admin.sock");
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let stop = CancellationToken::new();
-        let serving = runtime.block_on(async { serve(&path, Arc::new(Echo), stop.clone()).unwrap() });
+        let serving = {
+            let _inside = runtime.enter();
+            serve(&path, Arc::new(Echo), stop.clone()).unwrap()
+        };
         let served = runtime.spawn(serving);
         assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         assert_eq!(ask(&path, &Ask::Status).unwrap(), serde_json::json!({ "asked": "Status" }));

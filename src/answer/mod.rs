@@ -5,7 +5,6 @@
 //! no body holds a person token or repeats a value that the caller sent; whatever a body says about a slot or a booking went
 //! through the partner's own mapping; `not_bookable` is one constant body.
 #![cfg_attr(not(test), deny(clippy::disallowed_methods, clippy::disallowed_types, clippy::iter_over_hash_type))]
-#![cfg_attr(not(test), deny(clippy::disallowed_methods, clippy::disallowed_types, clippy::iter_over_hash_type))]
 
 mod code;
 mod docs;

@@ -251,11 +251,7 @@ fn read(
     let mut sink = |plan: usize, row: Vec<Value>| {
         capture.go_on().and_then(|()| intaking.row(plan, row)).map_err(|error| {
             own = Some(error);
-            LegacyError {
-                kind: LegacyErrorKind::Halt,
-                in_doubt: false,
-                message: String::from("the bridge could not take the row"),
-            }
+            row_not_taken()
         })
     };
     let begun = Instant::now();
@@ -270,6 +266,15 @@ fn read(
         intaking.stage.discard()?;
     }
     result
+}
+
+/// Tells the reader to stop; the failure itself is ours and is told instead.
+pub(super) fn row_not_taken() -> LegacyError {
+    LegacyError {
+        kind: LegacyErrorKind::Halt,
+        in_doubt: false,
+        message: String::from("the bridge could not take the row"),
+    }
 }
 
 struct Read {

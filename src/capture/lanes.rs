@@ -55,11 +55,13 @@ impl Running {
     }
 }
 
+type Run = Box<dyn FnMut(&mut Lane, &mut dyn LegacyRead) -> Result<Report, CaptureError> + Send>;
+
 /// What a lane does when its turn comes.
 struct Job {
     name: &'static str,
     interval_ms: u64,
-    run: Box<dyn FnMut(&mut Lane, &mut dyn LegacyRead) -> Result<Report, CaptureError> + Send>,
+    run: Run,
     due: Instant,
     /// Full cuts obey `poll_now`.
     full: bool,

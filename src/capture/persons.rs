@@ -5,12 +5,12 @@
 use std::time::Instant;
 
 use super::convert::{Fault, PersonRow, Plan};
-use super::lane::{Lane, Report};
+use super::lane::{Lane, Report, row_not_taken};
 use super::mirror::{PersonChange, Scope};
 use super::stats::Poll;
 use super::{Capture, CaptureError, locked};
 use crate::domain::{CohortNo, PersonFact, PersonNo, Value};
-use crate::legacy::{LegacyError, LegacyErrorKind, LegacyRead};
+use crate::legacy::LegacyRead;
 use crate::view::{CiTable, CiTableBuilder};
 
 /// Persons that get their numbers in one transaction of the register.
@@ -67,11 +67,7 @@ fn cut(capture: &Capture, reader: &mut dyn LegacyRead) -> Result<Cut, CaptureErr
     let mut sink = |_: usize, row: Vec<Value>| {
         capture.go_on().and_then(|()| persons.row(row)).map_err(|error| {
             own = Some(error);
-            LegacyError {
-                kind: LegacyErrorKind::Halt,
-                in_doubt: false,
-                message: String::from("the bridge could not take the row"),
-            }
+            row_not_taken()
         })
     };
     let begun = Instant::now();

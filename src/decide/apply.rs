@@ -172,7 +172,7 @@ impl Book {
         let no = self.slot_no_or_new(&slot);
         let of_person = Some((person, series));
         if coalesced {
-            if self.ops.get(&id.0).is_none() {
+            if !self.ops.contains_key(&id.0) {
                 return Err(misfit("the convert to drop is not pending"));
             }
             self.drop_op(id.0, of_person);

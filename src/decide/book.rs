@@ -217,12 +217,15 @@ pub(super) enum Mark {
     Item(ObjectName, Arc<str>),
 }
 
+/// An object of the catalogue and the key of its row.
+type ItemKey = (ObjectName, Arc<str>);
+
 #[derive(Debug, Default)]
 pub(super) struct Book {
     pub slots: Vec<Slot>,
     slot_numbers: Map<SlotKey, SlotNo>,
     pub sites: Map<SiteKey, SiteFact>,
-    pub items: BTreeMap<(ObjectName, Arc<str>), (Option<Arc<Row>>, Position)>,
+    pub items: BTreeMap<ItemKey, (Option<Arc<Row>>, Position)>,
     pub persons: Vec<Standing>,
     pub engaged: Map<(PersonNo, SeriesId), Engagement>,
     pub reservations: Map<ReservationKey, Reservation>,

@@ -223,11 +223,9 @@ impl Desk {
         self.persist(What::OpDone { op, result }, effects);
         let no = self.book.slot_no_or_new(&done.slot);
         match done.what {
-            OpWhat::Take { .. } => {
-                if emptied {
-                    let until = self.now.plus_ms(self.policy.refill.empty_wait_ms);
-                    self.book.slot_mut(no).no_take_before = until;
-                }
+            OpWhat::Take { .. } if emptied => {
+                let until = self.now.plus_ms(self.policy.refill.empty_wait_ms);
+                self.book.slot_mut(no).no_take_before = until;
             }
             OpWhat::Convert { .. } if self.book.by_op.get(&op) == Some(&false) => {
                 // Cancelled by the legacy side before we heard that it was applied.

@@ -281,8 +281,14 @@ impl Demo {
         let token = self.runtime.block_on(partner.token(1, &offer.series));
         let token = match token {
             Ok(Some(token)) => token,
-            Ok(None) => return Ok(self.tally.fault("no token for the first person".to_owned())),
-            Err(error) => return Ok(self.tally.fault(format!("token of the first person: {error}"))),
+            Ok(None) => {
+                self.tally.fault("no token for the first person".to_owned());
+                return Ok(());
+            }
+            Err(error) => {
+                self.tally.fault(format!("token of the first person: {error}"));
+                return Ok(());
+            }
         };
         let order = partner::Order { offer, person: token, cursor: partner.shelf().cursor };
         let key = &partner.access.key;

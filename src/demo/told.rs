@@ -1,6 +1,6 @@
 //! Bookings as the ledger's entries tell them, read in a way of its own: nothing of the desk is used.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use crate::decide::{Entry, OpResult, What};
 use crate::domain::{BookingId, EndReason, PartnerId, PersonNo, Position, SeriesId, SlotKey};
@@ -72,9 +72,9 @@ pub fn replay(entries: &[Entry]) -> BTreeMap<BookingId, Told> {
     bookings
 }
 
-/// Bookings and cancels that wait for their outcome in the legacy system.
+/// Bookings and cancels that wait for their outcome in the legacy system, each with its booking.
 #[derive(Debug, Default)]
-pub struct Unfinished(BTreeSet<Position>);
+pub struct Unfinished(BTreeMap<Position, BookingId>);
 
 impl Unfinished {
     pub fn is_empty(&self) -> bool {
@@ -83,11 +83,19 @@ impl Unfinished {
 
     pub fn take(&mut self, entry: &Entry) {
         match &entry.what {
-            What::Booked(_) | What::Cancelled { coalesced: false, .. } => {
-                self.0.insert(entry.position);
+            What::Booked(_) => {
+                self.0.insert(entry.position, BookingId(entry.position));
+            }
+            What::Cancelled { booking, coalesced: false } => {
+                self.0.insert(entry.position, *booking);
             }
             What::Cancelled { booking, coalesced: true } => {
                 self.0.remove(&booking.0);
+            }
+            // A convert that is refused leaves a cancel of its booking nothing to do: the desk drops it.
+            What::OpDone { op, result: OpResult::Rejected { .. } } => {
+                self.0.retain(|_, booking| booking.0 != *op);
+                self.0.remove(op);
             }
             What::OpDone { op, .. } => {
                 self.0.remove(op);
@@ -99,11 +107,7 @@ impl Unfinished {
 
 fn converted(told: &mut Told, result: &OpResult) {
     match result {
-        OpResult::Converted { .. } => {
-            if told.in_legacy == InLegacy::Waiting {
-                told.in_legacy = InLegacy::Active;
-            }
-        }
+        OpResult::Converted { .. } if told.in_legacy == InLegacy::Waiting => told.in_legacy = InLegacy::Active,
         OpResult::Rejected { reason } => {
             told.ended.get_or_insert(reason.end_reason());
             told.in_legacy = InLegacy::Absent;

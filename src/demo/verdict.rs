@@ -243,12 +243,12 @@ fn feeds(evidence: &Evidence<'_>, bookings: &BTreeMap<BookingId, Told>, verdict:
     for acknowledged in &evidence.seen.acknowledged {
         let shown = evidence.feeds.get(&acknowledged.partner).and_then(|states| states.get(&acknowledged.id));
         let ended = bookings.get(&acknowledged.id).and_then(|told| told.ended);
-        let agrees = match (shown.map(String::as_str), ended) {
-            (Some("booked"), None) => true,
-            (Some("cancelling" | "cancelled"), Some(EndReason::PartnerCancelled | EndReason::LegacyCancelled)) => true,
-            (Some("displaced"), Some(EndReason::PersonBookedNatively | EndReason::LegacyRefused)) => true,
-            _ => false,
-        };
+        let agrees = matches!(
+            (shown.map(String::as_str), ended),
+            (Some("booked"), None)
+                | (Some("cancelling" | "cancelled"), Some(EndReason::PartnerCancelled | EndReason::LegacyCancelled))
+                | (Some("displaced"), Some(EndReason::PersonBookedNatively | EndReason::LegacyRefused))
+        );
         if !agrees {
             differ.push(format!("{}: feed {shown:?}, ledger {ended:?}", acknowledged.id));
         }

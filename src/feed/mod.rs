@@ -5,7 +5,6 @@
 //! feed's walk mark, so equal pages have equal bytes and equal tags; nothing here has a field that could hold a
 //! direct identifier, for a record has only what a mapping declares.
 #![cfg_attr(not(test), deny(clippy::disallowed_methods, clippy::disallowed_types, clippy::iter_over_hash_type))]
-#![cfg_attr(not(test), deny(clippy::disallowed_methods, clippy::disallowed_types, clippy::iter_over_hash_type))]
 
 pub mod cursor;
 pub mod item;

@@ -15,6 +15,7 @@ use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper::service::Service;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::graceful::GracefulConnection;
 use rustls::ServerConfig;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
@@ -152,14 +153,7 @@ impl Host {
             .max_headers(HEADERS_MAX)
             .max_buf_size(self.settings.header_bytes_max.max(8_192))
             .serve_connection(io, Routed { router: self.router.clone(), peer });
-        tokio::pin!(connection);
-        tokio::select! {
-            // How a connection ended is the caller's business.
-            _ = connection.as_mut() => return,
-            () = self.end() => {}
-        }
-        connection.as_mut().graceful_shutdown();
-        let _ = tokio::time::timeout(self.grace(), connection).await;
+        self.served(connection).await;
     }
 
     async fn http2<S>(self, io: TokioIo<S>, peer: Peer)
@@ -175,8 +169,13 @@ impl Host {
             .max_concurrent_streams(STREAMS_MAX)
             .max_header_list_size(header_bytes)
             .serve_connection(io, Routed { router: self.router.clone(), peer });
+        self.served(connection).await;
+    }
+
+    async fn served(&self, connection: impl GracefulConnection) {
         tokio::pin!(connection);
         tokio::select! {
+            // How a connection ended is the caller's business.
             _ = connection.as_mut() => return,
             () = self.end() => {}
         }

@@ -104,7 +104,8 @@ async fn every_bad_header_has_its_code() {
     let bridge = bridge(|_| ()).await;
     let body = wish("s-1").to_string().into_bytes();
     let key = ("idempotency-key", KEY);
-    let table: [(&[(&str, &str)], u16, &str); 16] = [
+    type Row<'a> = (&'a [(&'a str, &'a str)], u16, &'static str);
+    let table: [Row<'_>; 16] = [
         (&[], 400, "missing_idempotency_key"),
         (&[("idempotency-key", "short")], 400, "bad_idempotency_key"),
         (&[("idempotency-key", "\"8e03978e-40d5-43dd-bc93")], 400, "bad_idempotency_key"),

@@ -149,8 +149,11 @@ impl RecordAccess for Evidence {
     }
 }
 
+/// Route, status and code of an answer.
+pub type Line = (Option<String>, u16, Option<&'static str>);
+
 #[derive(Default)]
-pub struct Seen(pub Mutex<Vec<(Option<String>, u16, Option<&'static str>)>>);
+pub struct Seen(pub Mutex<Vec<Line>>);
 
 impl Health for Seen {
     fn not_ready(&self) -> Vec<String> {
@@ -188,7 +191,7 @@ impl FeedSource for Feeds {
     fn page(&self, _: &PartnerId, feed: &str, query: PageQuery) -> Result<Page, FeedError> {
         match (feed, query.after) {
             ("slots", Some(after)) if after < 10 => Err(FeedError::CursorExpired),
-            ("slots", Some(after)) if after >= 41 && after < 60 && *self.tick.borrow() >= Position(60) => {
+            ("slots", Some(after)) if (41..60).contains(&after) && *self.tick.borrow() >= Position(60) => {
                 let body = Bytes::from_static(b"{\"next\":\"60\",\"items\":[{\"id\":\"s-2\"}]}");
                 Ok(Page { body, etag: "\"second\"".into(), cursor: Position(60), is_last: false })
             }

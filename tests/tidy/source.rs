@@ -215,8 +215,7 @@ fn end_of_item(text: &[char], from: usize) -> usize {
     let mut depth = 0;
     let mut is_item = false;
     let mut word = String::new();
-    for at in from..text.len() {
-        let c = text[at];
+    for (at, &c) in text.iter().enumerate().skip(from) {
         if is_word(c) {
             word.push(c);
         } else {
@@ -259,9 +258,9 @@ pub fn words<'a>(text: &'a str, word: &'a str) -> impl Iterator<Item = usize> + 
     let whole = move |at: &usize| {
         let before = text[..*at].chars().next_back();
         let after = text[*at + word.len()..].chars().next();
-        let starts = word.starts_with(is_word);
-        let ends = word.ends_with(is_word);
-        !(starts && before.is_some_and(is_word)) && !(ends && after.is_some_and(is_word))
+        let goes_on_before = word.starts_with(is_word) && before.is_some_and(is_word);
+        let goes_on_after = word.ends_with(is_word) && after.is_some_and(is_word);
+        !goes_on_before && !goes_on_after
     };
     text.match_indices(word).map(|(at, _)| at).filter(whole)
 }

@@ -161,6 +161,15 @@ fn a_write_back_without_an_outcome_is_found() {
 }
 
 #[test]
+fn a_cancel_whose_convert_is_refused_is_not_waited_for() {
+    let mut unfinished = Unfinished::default();
+    unfinished.take(&booked(1, 1));
+    unfinished.take(&cancelled(2, 1, false));
+    unfinished.take(&done(3, 1, OpResult::Rejected { reason: Rejection::PersonBooked }));
+    assert!(unfinished.is_empty());
+}
+
+#[test]
 fn overselling_and_double_booking_are_found_on_both_sides() {
     let mut run = Run::new();
     run.entries.push(booked(11, 1));

@@ -49,13 +49,7 @@ fn sites<'a>(publication: &'a Publication, drafts: &mut Drafts, notes: &mut Note
     let mut seen = BTreeMap::new();
     for (at, record) in of_kind(publication, RecordKind::Site) {
         let json = &record.json;
-        let Some(id) = id(json) else {
-            notes.add(NoteCode::RequiredMissing, &record.place, None, "no id");
-            continue;
-        };
-        if is_repeated(&mut seen, record, notes) {
-            continue;
-        }
+        let Some(id) = new_id(&mut seen, record, notes) else { continue };
         let name = text(json, "/name").unwrap_or_else(|| {
             notes.add(NoteCode::DefaultUsed, &record.place, Some(id), "no name: the id stands for it");
             id
@@ -98,13 +92,7 @@ fn schedules<'a>(
     let mut seen = BTreeMap::new();
     for (_, record) in of_kind(publication, RecordKind::Schedule) {
         let json = &record.json;
-        let Some(id) = id(json) else {
-            notes.add(NoteCode::RequiredMissing, &record.place, None, "no id");
-            continue;
-        };
-        if is_repeated(&mut seen, record, notes) {
-            continue;
-        }
+        let Some(id) = new_id(&mut seen, record, notes) else { continue };
         let actors = json.pointer("/actor").and_then(Value::as_array).into_iter().flatten();
         let wanted: Vec<&str> = actors.filter_map(|a| reference(a, "Location")).collect();
         match wanted.iter().find_map(|location| sites.get(location)) {
@@ -127,10 +115,7 @@ fn slot(
     notes: &mut Notes,
 ) -> Option<SlotDraft> {
     let (json, place) = (&record.json, record.place.as_str());
-    let Some(id) = id(json) else {
-        notes.add(NoteCode::RequiredMissing, place, None, "no id");
-        return None;
-    };
+    let id = needed_id(record, notes)?;
     let mut unusable = |code: NoteCode, detail: String| {
         notes.add(code, place, Some(id), detail);
         None
@@ -207,6 +192,24 @@ fn offered(schedule: &Schedule<'_>, place: &str, id: &str, notes: &mut Notes) ->
     }
     let one = |count: usize| count == 1;
     (products.first().filter(|_| one(products.len())).cloned(), doses.first().filter(|_| one(doses.len())).copied())
+}
+
+/// Id of a record that is not a repetition.
+fn new_id<'a>(
+    seen: &mut BTreeMap<&'a str, Vec<&'a Value>>,
+    record: &'a RawRecord,
+    notes: &mut Notes,
+) -> Option<&'a str> {
+    let id = needed_id(record, notes)?;
+    (!is_repeated(seen, record, notes)).then_some(id)
+}
+
+fn needed_id<'a>(record: &'a RawRecord, notes: &mut Notes) -> Option<&'a str> {
+    let id = id(&record.json);
+    if id.is_none() {
+        notes.add(NoteCode::RequiredMissing, &record.place, None, "no id");
+    }
+    id
 }
 
 /// A record that stands there word for word already; another one under its id is not a repetition.
