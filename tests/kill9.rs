@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
-use daemon_kit::{Partner, Reply, Scene};
+use daemon_kit::{Reply, Scene};
 use reqwest::Method;
 use serde_json::{Value, json};
 use slotbridge::domain::Timestamp;
@@ -15,6 +15,7 @@ use slotbridge::legacy::sqlite::recount::{ReservationStatus, recount};
 const KILLS: usize = 20;
 const CLIENTS: u64 = 12;
 const PEOPLE: u32 = 12_000;
+const SLOTS: u32 = 400;
 
 struct Asked {
     partner: usize,
@@ -41,9 +42,9 @@ fn now() -> String {
 }
 
 /// Slots as (id, series), bookable ones, soonest first: few enough that clients meet.
-async fn slots(partner: &Partner) -> Vec<(String, String)> {
-    let mut found: Vec<(String, String, String)> = partner
-        .harvest("slots")
+async fn slots(scene: &Scene) -> Vec<(String, String)> {
+    let mut found: Vec<(String, String, String)> = scene
+        .published("slots", |slots| slots.len() > SLOTS as usize / 2)
         .await
         .into_iter()
         .filter(|(_, data)| data["status"] == "open")
@@ -124,12 +125,12 @@ async fn nothing_acknowledged_is_lost_or_doubled_by_kill_9() {
         std::env::var("KILL_SEED").ok().and_then(|s| s.parse().ok()).unwrap_or_else(|| u64::from(std::process::id()));
     println!("kill9: seed {seed} (KILL_SEED={seed} replays the dice, not the scheduler)");
     let mut dice = Dice(seed);
-    let scene = Arc::new(Scene::new(seed, 400, PEOPLE));
+    let scene = Arc::new(Scene::new(seed, SLOTS, PEOPLE));
     let asked: Arc<Mutex<Vec<Asked>>> = Arc::default();
     let mut process = scene.spawn();
     scene.ready(&mut process).await;
     scene.token(&scene.client(0), 1, "covid19-1").await;
-    let slots = Arc::new(slots(&scene.client(0)).await);
+    let slots = Arc::new(slots(&scene).await);
     assert!(!slots.is_empty(), "no slots are published");
     let mut compared = 0;
     for kill in 0..KILLS {

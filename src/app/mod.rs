@@ -194,7 +194,8 @@ impl Daemon {
     /// Takes no more requests, lets open ones finish, writes up, and lets go of the data folder. Within
     /// `stop_ms_max`; what takes longer is cut, which loses nothing that was acknowledged.
     pub fn stop(self, runtime: &Handle) {
-        let until = Instant::now() + self.stop_within;
+        // A twentieth is left for the process to end in.
+        let until = Instant::now() + self.stop_within * 19 / 20;
         self.condition.stopping.store(true, Ordering::Relaxed);
         let Running { stop, serving, jobs, capturing, writing, publishing, committing, .. } = self.running;
         stop.cancel();

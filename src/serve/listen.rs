@@ -81,6 +81,8 @@ pub async fn run(api: Arc<Api>, doors: Vec<Door>, stop: CancellationToken) {
     }
     accepting.close();
     accepting.wait().await;
+    // A handler outlives its connection and holds a way to the desk, so a held read would hold up the stop.
+    api.ending.cancel();
     connections.close();
     let grace = Duration::from_millis(api.parts.settings.grace_ms_max);
     if tokio::time::timeout(grace, connections.wait()).await.is_err() {

@@ -27,6 +27,7 @@ mod wait;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
+use tokio_util::sync::CancellationToken;
 
 use crate::answer::Answers;
 use crate::clock::Clock;
@@ -138,6 +139,8 @@ pub struct Api {
     books: rate::Buckets,
     shelf: feeds::Shelf,
     polls: wait::Polls,
+    /// Set once no connection is accepted any more: whoever is held is answered at once.
+    ending: CancellationToken,
 }
 
 impl Api {
@@ -149,6 +152,7 @@ impl Api {
             books: rate::Buckets::new("book", books),
             shelf: feeds::Shelf::default(),
             polls: wait::Polls::default(),
+            ending: CancellationToken::new(),
         })
     }
 }

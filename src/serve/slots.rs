@@ -91,7 +91,12 @@ async fn reach(api: &Api, headers: &HeaderMap) -> Result<Option<u64>, Problem> {
     let wait_s = wait::wanted(headers)?.unwrap_or(0);
     let mut durable = api.parts.view.watch_durable();
     let reached = durable.wait_for(|position| position.0 >= wanted);
-    match tokio::time::timeout(Duration::from_secs(wait_s), reached).await {
+    let reached = tokio::time::timeout(Duration::from_secs(wait_s), reached);
+    let reached = tokio::select! {
+        reached = reached => reached,
+        () = api.ending.cancelled() => return Err(Problem::new(Code::CursorNotReached)),
+    };
+    match reached {
         Ok(Ok(_)) => Ok(Some(wait_s)),
         _ => Err(Problem::new(Code::CursorNotReached)),
     }

@@ -67,7 +67,11 @@ pub(super) async fn page(
         if !page.is_last {
             return Ok((page, Some(wait_s)));
         }
-        match timeout_at(until, moved.changed()).await {
+        let moved = tokio::select! {
+            moved = timeout_at(until, moved.changed()) => moved,
+            () = api.ending.cancelled() => return Ok((page, Some(wait_s))),
+        };
+        match moved {
             Ok(Ok(())) => {}
             // Time is up, or the feed is gone with its publisher.
             _ => return Ok((page, Some(wait_s))),

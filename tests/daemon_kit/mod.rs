@@ -31,6 +31,11 @@ fn free_port() -> SocketAddr {
 
 impl Scene {
     pub fn new(seed: u64, slots: u32, people: u32) -> Scene {
+        Scene::with(seed, slots, people, |_| ())
+    }
+
+    /// As `new`; `adjust` may change configuration and legacy database before either is first read.
+    pub fn with(seed: u64, slots: u32, people: u32, adjust: impl FnOnce(&mut stage::Stage)) -> Scene {
         slotbridge::app::install_crypto();
         let dir = tempfile::tempdir().expect("a folder");
         let options = Options {
@@ -49,6 +54,7 @@ impl Scene {
         stage.config.listen.observe = free_port();
         // Several processes of one test may run at once on a small machine: no writer waits for the other for long.
         stage.config.legacy.busy_ms_max = 30_000;
+        adjust(&mut stage);
         let config_file = dir.path().join("slotbridge.toml");
         let text = toml::to_string(&stage.config).expect("a configuration that can be written");
         std::fs::write(&config_file, text).expect("a configuration file");
@@ -110,6 +116,20 @@ impl Scene {
         }
     }
 
+    /// Waits until what the first partner sees of a feed is enough: readiness does not wait for a first tick.
+    pub async fn published(&self, feed: &str, enough: impl Fn(&Items) -> bool) -> Items {
+        let (until, client) = (Instant::now() + PATIENCE, self.client(0));
+        let mut pause = tokio::time::interval(Duration::from_millis(20));
+        loop {
+            let items = client.harvest(feed).await;
+            if enough(&items) {
+                return items;
+            }
+            assert!(Instant::now() < until, "{feed} are not published:\n{}", self.log());
+            pause.tick().await;
+        }
+    }
+
     /// A token for a person of the register, through consent receipt and API.
     pub async fn token(&self, partner: &Partner, person: u32, series: &str) -> String {
         let ci = self.ci(person);
@@ -162,6 +182,8 @@ pub struct Partner {
     pub http: Client,
 }
 
+/// Data of live items by id.
+pub type Items = std::collections::BTreeMap<String, Value>;
 /// Status and body bytes.
 pub type Reply = (u16, Vec<u8>);
 
@@ -191,8 +213,8 @@ impl Partner {
     }
 
     /// Every live item of a feed, walked to its last page.
-    pub async fn harvest(&self, feed: &str) -> std::collections::BTreeMap<String, Value> {
-        let mut items = std::collections::BTreeMap::new();
+    pub async fn harvest(&self, feed: &str) -> Items {
+        let mut items = Items::new();
         let mut path = format!("/v1/feeds/{feed}?limit=500");
         loop {
             let (status, page) = self.get(&path).await;
