@@ -1,6 +1,6 @@
 //! The legacy side of the world: what people do there natively, what capture sees of it, what write-back does to it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use slotbridge::decide::{AllotmentMode, Event, OpResult, Rejection};
 use slotbridge::domain::*;
@@ -159,16 +159,27 @@ impl World {
         }
         let mut left = Vec::new();
         let mut outcomes = Vec::new();
+        // As the outbox does: any slot may come first, but no op passes an earlier one of its slot.
+        let mut held_up = BTreeSet::new();
         while !self.worker.is_empty() {
-            let op = self.worker.remove(self.rng.below(self.worker.len() as u64) as usize);
+            let slot = self.worker[self.rng.below(self.worker.len() as u64) as usize].slot.clone();
+            let of_slot = self.worker.iter().enumerate().filter(|(_, op)| op.slot == slot);
+            let first = of_slot.min_by_key(|(_, op)| op.position).map_or(0, |(at, _)| at);
+            let op = self.worker.remove(first);
+            if held_up.contains(&slot) {
+                left.push(op);
+                continue;
+            }
             let fault = self.faults && self.rng.percent(self.options.faults_percent);
             if fault && self.rng.percent(50) {
+                held_up.insert(slot);
                 left.push(op);
                 continue;
             }
             let result = self.legacy.apply(&op);
             if fault {
                 outcomes.push(Event::OpInDoubt { op: op.position });
+                held_up.insert(slot);
                 left.push(op);
                 continue;
             }
