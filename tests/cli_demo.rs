@@ -41,6 +41,21 @@ fn the_whole_loop_is_right_where_nothing_in_the_legacy_system_refuses_a_second_b
 }
 
 #[test]
+fn a_publication_is_published_as_it_came() {
+    let fixtures = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/legacy");
+    for input in ["smart", "cowin.json"] {
+        let (code, verdict, errors) = demo(&["--no-traffic", "--import", fixtures.join(input).to_str().unwrap()]);
+        assert_eq!(code, Some(0), "{input}: {verdict:#}{errors}");
+        assert!(count(&verdict, "imported: published and equal") > 0, "{input}: {verdict:#}");
+        assert!(
+            count(&verdict, "imported: not usable or repeated") > 0,
+            "{input} holds what cannot be used: {verdict:#}"
+        );
+        assert_eq!(count(&verdict, "imported: differences between published and input"), 0, "{input}");
+    }
+}
+
+#[test]
 fn an_input_that_cannot_be_used_is_named_and_exits_1() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("not.json");

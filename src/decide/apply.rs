@@ -103,6 +103,10 @@ impl Book {
                 }
                 calls.of_day.insert(*person);
                 calls.of_epoch.entry(*epoch).or_default().insert(*person);
+                // Tokens of two epochs are accepted at a time; of older ones nothing is counted any more.
+                while calls.of_epoch.len() > 2 {
+                    calls.of_epoch.pop_first();
+                }
                 self.receipts.insert(*receipt, at);
                 self.receipts_by_age.push_back((at, *receipt));
                 Ok(())
@@ -358,7 +362,9 @@ impl Book {
 
     fn slot_gone(&mut self, position: Position, key: &SlotKey) {
         if let Some(no) = self.slot_no(key) {
-            self.slot_mut(no).fact = None;
+            let slot = self.slot_mut(no);
+            slot.version_before = slot.fact.as_ref().map(|fact| fact.version).or(slot.version_before);
+            slot.fact = None;
             self.touch_slot(no, position);
         }
     }

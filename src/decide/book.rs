@@ -61,6 +61,8 @@ pub(super) struct Slot {
     pub key: SlotKey,
     pub fact: Option<SlotFact>,
     pub units: Units,
+    /// Definition that the slot had when it vanished, should it come back.
+    pub version_before: Option<SlotVersion>,
     /// Position since which the definition is what it is; zero before any change was seen.
     pub version_since: Position,
     /// Start for which the cutoff has passed.
@@ -80,6 +82,7 @@ impl Slot {
             key,
             fact: None,
             units: Units::default(),
+            version_before: None,
             version_since: Position::ZERO,
             cut_off: None,
             last_op: None,

@@ -10,8 +10,8 @@ use std::sync::Arc;
 use ring::digest;
 
 use crate::domain::{
-    BookingId, BookingStatus, Fact, KeyMac, Position, ReservationFact, SlotFact, SlotKey, SlotStatus, Sync, Timestamp,
-    Touched,
+    BookingId, BookingStatus, Fact, KeyMac, Position, ReservationFact, ReservationKey, SlotFact, SlotKey, SlotStatus,
+    Sync, Timestamp, Touched,
 };
 
 use super::alternatives::Nearby;
@@ -38,6 +38,8 @@ pub struct Desk {
     pub(super) prewarmed_at: Timestamp,
     /// Keys of granted requests in order; lets a snapshot list them without iterating a hash map.
     pub(super) accepted: Vec<KeyMac>,
+    /// The ledger was not empty when the desk began.
+    pub(super) resumed: bool,
 }
 
 impl Desk {
@@ -55,6 +57,7 @@ impl Desk {
             cold: BTreeSet::new(),
             prewarmed_at: Timestamp(0),
             accepted: Vec::new(),
+            resumed: false,
         }
     }
 
@@ -160,6 +163,7 @@ impl Desk {
                 self.book.take_fact(position, Fact::SlotGone(key));
             }
             Fact::Reservation(reservation) => self.take_reservation(position, reservation, effects),
+            Fact::ReservationGone(key) => self.lose_reservation(position, key, effects),
             Fact::Site(site) => {
                 self.nearby.place_site(&site.key, site.place);
                 self.book.take_fact(position, Fact::Site(site));
@@ -175,7 +179,8 @@ impl Desk {
     fn take_slot(&mut self, position: Position, fact: SlotFact, effects: Option<&mut Effects>) {
         let no = self.book.slot_no_or_new(&fact.key);
         self.unindex(no);
-        let before = self.book.slot(no).fact.as_ref().map(|f| f.version);
+        let slot = self.book.slot(no);
+        let before = slot.fact.as_ref().map(|f| f.version).or(slot.version_before);
         let (version, key) = (fact.version, fact.key.clone());
         let raised = self.book.slot(no).fact.as_ref().is_some_and(|f| f.capacity < fact.capacity);
         self.book.take_fact(position, Fact::Slot(fact));
@@ -184,7 +189,9 @@ impl Desk {
         }
         self.index(no);
         let Some(effects) = effects else { return };
-        if before.is_some_and(|before| before != version) {
+        // A slot without a past, seen by a desk that resumed, may have changed while nobody looked: its row was
+        // overwritten in the mirror before a crash, or the mirror was lost. Said once too often is safe.
+        if before.map_or(self.resumed, |before| before != version) {
             self.persist(What::Redefined { slot: key, version }, effects);
         }
         self.follow_assignment(no, effects);
@@ -198,6 +205,18 @@ impl Desk {
         let lost = fact.op.filter(|_| !fact.active).map(|op| op.position);
         self.book.take_fact(position, Fact::Reservation(fact));
         if let (Some(op), Some(effects)) = (lost, effects) {
+            self.follow_legacy_cancel(op, effects);
+        }
+    }
+
+    /// A row of ours that vanishes before its appointment was cancelled; after it, the agency tidies up.
+    fn lose_reservation(&mut self, position: Position, key: ReservationKey, effects: Option<&mut Effects>) {
+        let lost = self.book.reservations.get(&key).filter(|row| row.active).and_then(|row| row.op);
+        self.book.take_fact(position, Fact::ReservationGone(key));
+        let (Some(op), Some(effects)) = (lost, effects) else { return };
+        let slot = self.book.bookings.get(&BookingId(op)).and_then(|booking| self.book.slot_no(&booking.slot));
+        let fact = slot.and_then(|no| self.book.slot(no).fact.as_ref());
+        if fact.is_none_or(|fact| self.now < fact.start) {
             self.follow_legacy_cancel(op, effects);
         }
     }

@@ -52,20 +52,19 @@ impl Desk {
             return;
         }
         let age = self.now.since_ms(ask.first_sent_at);
-        let remembered = self.book.refusals.get(&partner).map_or(0, |r| r.remembered);
-        let unstored = if age > self.policy.first_sent_age_max_ms || age < -self.policy.first_sent_ahead_max_ms {
-            Some(Refusal::RequestTooOld)
-        } else if remembered >= self.policy.refused_keys_max {
-            Some(Refusal::TooManyRefusals)
-        } else {
-            None
-        };
-        if let Some(code) = unstored {
-            effects.after_durable.push(reply(None, Outcome::Refused(Refused::plain(code))));
+        if age > self.policy.first_sent_age_max_ms || age < -self.policy.first_sent_ahead_max_ms {
+            effects.after_durable.push(reply(None, Outcome::Refused(Refused::plain(Refusal::RequestTooOld))));
             return;
         }
+        let remembered = self.book.refusals.get(&partner).map_or(0, |r| r.remembered);
         let (entry, outcome) = match self.judge(&partner, &ask) {
             Ok((no, person)) => self.sell(no, person, partner.clone(), &ask, effects),
+            // No room to remember another refusal: nothing is stored, and the reason stays unsaid.
+            Err(_) if remembered >= self.policy.refused_keys_max => {
+                let outcome = Outcome::Refused(Refused::plain(Refusal::TooManyRefusals));
+                effects.after_durable.push(reply(None, outcome));
+                return;
+            }
             Err((code, no)) => self.refuse(code, no, &partner, &ask, effects),
         };
         effects.after_durable.push(reply(Some(entry), outcome));
@@ -118,14 +117,24 @@ impl Desk {
 
     fn bar(&self, partner: &PartnerId, person: PersonNo, series: &SeriesId) -> Option<Bar> {
         let engagement = self.book.engagement(person, series);
-        if let Some(id) = engagement.bridge {
-            let own = self.book.bookings.get(&id).is_some_and(|b| b.partner == *partner);
-            return Some(if own { Bar::Own } else { Bar::Other });
+        let bridge = engagement.bridge.and_then(|id| self.book.bookings.get(&id));
+        if bridge.is_some_and(|booking| booking.partner == *partner) {
+            return Some(Bar::Own);
+        }
+        // Asked too often today: the same answer without looking.
+        if bridge.is_some() || self.spent(partner, PersonRef::Known(person)) >= self.policy.not_bookable_per_day {
+            return Some(Bar::Other);
         }
         let standing = self.book.standing(person);
         let cohorts = self.policy.series.get(series).map(|s| s.cohorts).unwrap_or_default();
         let eligible = standing.known && standing.bookable && cohorts.holds(crate::domain::CohortNo(standing.cohort));
         (engagement.native > 0 || !eligible).then_some(Bar::Other)
+    }
+
+    /// Evaluated refusals about the person today.
+    fn spent(&self, partner: &PartnerId, person: PersonRef) -> u32 {
+        let of_partner = self.book.refusals.get(partner).filter(|r| r.day == self.now.seoul_day());
+        of_partner.and_then(|r| r.of_person.get(&person).copied()).unwrap_or(0)
     }
 
     fn sell(
@@ -165,9 +174,7 @@ impl Desk {
         effects: &mut Effects,
     ) -> (crate::domain::Position, Outcome) {
         let about_person = matches!(code, Refusal::NotBookable | Refusal::PersonAlreadyBooked);
-        let spent = self.book.refusals.get(partner).map_or(0, |r| {
-            if r.day == self.now.seoul_day() { r.of_person.get(&ask.person).copied().unwrap_or(0) } else { 0 }
-        });
+        let spent = self.spent(partner, ask.person);
         let evaluated = code == Refusal::NotBookable && spent < self.policy.not_bookable_per_day;
         let mut refused = Refused::plain(code);
         if let PersonRef::Known(person) = ask.person
@@ -229,6 +236,11 @@ impl Desk {
             return Outcome::Refused(Refused::plain(Refusal::PreconditionFailed));
         }
         let slot = booking.slot.clone();
+        // An appointment that has begun may have been kept: ending it is the agency's.
+        let fact = self.book.slot_no(&slot).and_then(|no| self.book.slot(no).fact.as_ref());
+        if fact.is_some_and(|fact| self.now >= fact.start) {
+            return Outcome::Refused(Refused::plain(Refusal::SlotClosed));
+        }
         let coalesced = self.book.ops.get(&id.0).is_some_and(|op| !op.claimed);
         self.persist(What::Cancelled { booking: id, coalesced }, effects);
         if let Some(no) = self.book.slot_no(&slot) {
@@ -266,9 +278,10 @@ impl Desk {
         let over = self.book.tokens.get(partner).is_some_and(|calls| {
             let today = calls.day == self.now.seoul_day();
             let of_day = &calls.of_day;
-            let of_epoch: usize = calls.of_epoch.values().map(|persons| persons.len()).sum();
+            let persons = calls.of_epoch.get(&epoch);
+            let of_epoch = persons.map_or(0, |persons| persons.len());
             let new_today = !(today && of_day.contains(&person));
-            let new_in_epoch = !calls.of_epoch.get(&epoch).is_some_and(|persons| persons.contains(&person));
+            let new_in_epoch = !persons.is_some_and(|persons| persons.contains(&person));
             (new_today && today && of_day.len() >= day_max as usize) || (new_in_epoch && of_epoch >= epoch_max as usize)
         });
         if over {
@@ -284,8 +297,11 @@ impl Desk {
             if self.now.since_ms(*at) <= self.policy.refused_keep_ms {
                 break;
             }
-            if let Some((_, key, partner)) = self.book.refused.pop_front() {
-                self.book.keys.remove(&key);
+            if let Some((at, key, partner)) = self.book.refused.pop_front() {
+                // The key may have been used again since, and granted.
+                if self.book.keys.get(&key).is_some_and(|known| known.at == at && !known.accepted) {
+                    self.book.keys.remove(&key);
+                }
                 if let Some(of_partner) = self.book.refusals.get_mut(&partner) {
                     of_partner.remembered = of_partner.remembered.saturating_sub(1);
                 }

@@ -91,6 +91,7 @@ impl Desk {
             desk.note_reached();
             desk.note_accepted();
         }
+        desk.resumed = desk.position() > Position::ZERO;
         for pending in desk.book.ops.values_mut() {
             pending.claimed = true;
         }

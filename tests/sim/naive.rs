@@ -211,6 +211,14 @@ impl Naive {
             Some(_) => return Some(Refusal::NotBookable),
             None => {}
         }
+        let today = self.entries.iter().filter(|entry| entry.at.seoul_day() == now.seoul_day());
+        let spent = today.filter(|entry| {
+            matches!(&entry.what, What::Refused { partner: p, person: Some(who), evaluated: true, .. }
+                if p == partner && *who == ask.person)
+        });
+        if spent.count() >= policy.not_bookable_per_day as usize {
+            return Some(Refusal::NotBookable);
+        }
         let eligible = self
             .standing(person)
             .is_some_and(|(cohort, bookable)| bookable && series.is_some_and(|series| series.cohorts.holds(cohort)));
