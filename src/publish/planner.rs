@@ -4,11 +4,11 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use super::feeds::{Feed, Stats};
-use super::index::Index;
+use super::index::{Index, Shown};
 use super::plan::{Change, subject};
 use super::publisher::count;
 use super::store::Due;
-use crate::domain::{Position, Timestamp, Touched};
+use crate::domain::{Position, SlotView, Timestamp, Touched};
 use crate::feed::data_of;
 use crate::privacy::Record;
 
@@ -136,9 +136,20 @@ impl Planner<'_> {
         subject(touched).and_then(|subject| self.feed.render.pace_ms(subject)).map(i64::from).filter(|pace| *pace > 0)
     }
 
-    /// Must the change of a shown item wait? What appears or goes is shown at the feed's own pace.
+    /// Must the change of a shown item wait? What appears, goes, or is defined anew is shown at the feed's own pace:
+    /// whoever books by a page that claims to be newer than a moved appointment must have seen it moved.
     fn is_paced(&self, key: &str, touched: &Touched) -> bool {
-        self.index.of_key(key).is_some_and(|shown| shown.item.data.is_some()) && self.pace(touched).is_some()
+        let shown = self.index.of_key(key).filter(|shown| shown.item.data.is_some());
+        shown.is_some_and(|shown| self.pace(touched).is_some() && self.differs_in_places_only(shown, touched))
+    }
+
+    /// A paced slot says whether places remain and not how many, so it has two forms under one definition.
+    fn differs_in_places_only(&self, shown: &Shown, touched: &Touched) -> bool {
+        let Touched::Slot(slot) = touched else { return true };
+        [0, slot.remaining.max(1)].into_iter().any(|remaining| {
+            let form = Touched::Slot(Arc::new(SlotView { remaining, ..(**slot).clone() }));
+            self.rendered(&form).0.map(|record| data_of(&record)) == shown.item.data
+        })
     }
 
     fn is_up(&self, touched: &Touched) -> bool {

@@ -208,9 +208,15 @@ fn a_slower_subject_is_shown_at_multiples_of_its_pace_and_hides_when_it_changed(
     let held_at = bridge.world().position;
     bridge.tick_after(i64::from(PACE_MS));
     reader.follow(&bridge.feeds).unwrap();
-    assert_eq!(shown(&reader, "s-small-2"), r#"{"paced":2}"#);
+    assert_eq!(shown(&reader, "s-small-2"), r#"{"paced":1}"#);
     assert!(reader.held["s-small-1"].0 > held_at.0, "its number does not tell when it changed");
     assert!(reader.held["s-small-1"].0 < reader.held["s-small-2"].0, "nor in which order");
+    bridge.world().put("small-2", 12);
+    let moved_at = bridge.world().position;
+    bridge.tick_after(1_000);
+    reader.follow(&bridge.feeds).unwrap();
+    let (number, data) = &reader.held["s-small-2"];
+    assert_eq!((*number, data.as_str()), (moved_at.0, r#"{"paced":11}"#), "another definition does not wait");
     bridge.world().remove("small-1");
     bridge.tick_after(1_000);
     reader.follow(&bridge.feeds).unwrap();

@@ -46,7 +46,10 @@ impl RenderItem for SlotMapping {
         if slot.remaining == FILTERED || slot.start.plus_ms(-CUTOFF_MS) <= now {
             return Ok(None);
         }
-        let fields = vec![(Arc::from(self.word), json!(slot.remaining))];
+        // A paced slot shows only whether places remain; tens stand for its definition.
+        let is_paced = self.pace_ms(subject).is_some();
+        let places = if is_paced { slot.remaining / 10 * 10 + (slot.remaining % 10).min(1) } else { slot.remaining };
+        let fields = vec![(Arc::from(self.word), json!(places))];
         Ok(Some(Record { id: Arc::from(format!("s-{}", slot.key)), fields }))
     }
 
