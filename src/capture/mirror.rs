@@ -37,6 +37,8 @@ const SCHEMA: &str = "
 pub enum Scope {
     /// All but persons, of whom a first load brings millions.
     Rows,
+    /// Persons alone: whoever waits for them does not wait for the rows of a cut as well.
+    Persons,
     Everything,
 }
 
@@ -105,14 +107,15 @@ impl Mirror {
     pub fn waiting(&self, scope: Scope, max: usize) -> Result<Vec<Waiting>, CaptureError> {
         let file = self.writer();
         let mut all = Vec::new();
-        for plan in self.plans.values().filter(|plan| plan.kind != Kind::Person) {
+        let is_wanted = |plan: &&Plan| plan.kind != Kind::Person && scope != Scope::Persons;
+        for plan in self.plans.values().filter(is_wanted) {
             let left = max - all.len();
             if left == 0 {
                 return Ok(all);
             }
             rows_waiting(&file, plan, left, &mut all)?;
         }
-        if scope == Scope::Everything && all.len() < max {
+        if scope != Scope::Rows && all.len() < max {
             let mut select = file.prepare_cached(
                 "SELECT person_no, cohort, bookable, gone FROM person
                  WHERE position IS NULL ORDER BY person_no LIMIT ?1",

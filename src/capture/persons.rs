@@ -48,7 +48,7 @@ impl Lane {
         let begun = Instant::now();
         let (report, table) = cut(&capture, reader).inspect_err(|_| capture.count_failure(Poll::Persons))?;
         if let Some((table, twice)) = table {
-            capture.deliver(Scope::Everything)?;
+            capture.deliver(Scope::Persons)?;
             // Last: whoever gets a token by this table is known to the desk.
             publish(&capture, table, twice);
         }

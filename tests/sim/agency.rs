@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use slotbridge::decide::{AllotmentMode, Event, OpResult, Rejection};
+use slotbridge::decide::{AllotmentMode, Event, OpResult};
 use slotbridge::domain::*;
 use slotbridge::durable::Answer;
 
@@ -184,9 +184,7 @@ impl World {
                 continue;
             }
             let result = match (self.options.plant, result) {
-                (Some(Plant::KeepReturned), OpResult::Returned { .. }) => {
-                    OpResult::Rejected { reason: Rejection::LegacyRule }
-                }
+                (Some(Plant::LoseTurnedBack), OpResult::TurnedBack) => OpResult::AlreadyCancelled,
                 (_, result) => result,
             };
             outcomes.push(Event::OpDone { op: op.position, result });

@@ -2,7 +2,9 @@
 
 use slotbridge::decide::AllotmentMode;
 
-pub const MUST_BE_EXERCISED: [&str; 24] = [
+pub const MUST_BE_EXERCISED: [&str; 26] = [
+    "outage",
+    "booked_in_outage",
     "booked",
     "replayed",
     "slot_full",
@@ -31,7 +33,7 @@ pub const MUST_BE_EXERCISED: [&str; 24] = [
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Plant {
-    KeepReturned,
+    LoseTurnedBack,
     ForgetAnAppend,
 }
 

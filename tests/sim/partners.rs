@@ -129,6 +129,9 @@ impl World {
     fn count_word(&mut self, word: &str) {
         let known = Refusal::ALL.iter().map(|r| r.code()).find(|code| *code == word);
         self.count(known.unwrap_or("booked"));
+        if known.is_none() && self.outage > 0 {
+            self.count("booked_in_outage");
+        }
     }
 
     pub(super) fn cancel_some(&mut self) {

@@ -43,6 +43,8 @@ pub struct World {
     snapshot: Option<Vec<u8>>,
     complaint: Arc<Mutex<Option<String>>>,
     faults: bool,
+    /// Steps for which the legacy system cannot be reached: neither read nor written (rule 27).
+    outage: u64,
     pub exercised: BTreeMap<&'static str, u64>,
 }
 
@@ -98,6 +100,7 @@ impl World {
             snapshot: None,
             complaint: Arc::default(),
             faults: true,
+            outage: 0,
             exercised: BTreeMap::new(),
         };
         world.start();
@@ -209,11 +212,18 @@ impl World {
         self.poll(true);
         for _ in 0..self.options.steps {
             self.advance();
+            self.outage = match self.outage {
+                0 if self.options.faults_percent > 0 && self.rng.below(80) == 0 => {
+                    self.count("outage");
+                    20 + self.rng.below(60)
+                }
+                left => left.saturating_sub(1),
+            };
             match self.rng.below(100) {
                 0..=39 => self.requests(),
                 40..=47 => self.cancel_some(),
-                48..=67 => self.write_back(),
-                68..=79 => self.poll(false),
+                48..=67 if self.outage == 0 => self.write_back(),
+                68..=79 if self.outage == 0 => self.poll(false),
                 80..=85 => drop(self.batch(vec![Event::Tick])),
                 86 if self.faults && self.options.faults_percent > 0 => self.crash(),
                 87 => self.take_snapshot(),
