@@ -273,12 +273,13 @@ impl Demo {
         let (partner, base) = (&self.partners[0], &self.stage.base);
         let mut offer = None;
         self.wait_for("a bookable slot", || {
-            offer = partner.shelf().last();
+            offer = partner.shelf().to_try();
             offer.is_some()
         })?;
         let Some(offer) = offer else { return Ok(()) };
-        // The first persons of the register are left to whoever reads this; some of them may not book.
-        let token = self.runtime.block_on(partner.token(1, &offer.series));
+        // The first persons of the register are left to whoever reads this.
+        let person = stage::someone_free(&self.stage, partner::SPARED)?;
+        let token = self.runtime.block_on(partner.token(person, &offer.series));
         let token = match token {
             Ok(Some(token)) => token,
             Ok(None) => {

@@ -80,9 +80,9 @@ impl Shelf {
         self.slots.get(*self.at.get(id)?).cloned()
     }
 
-    /// One that few others look at.
-    pub fn last(&self) -> Option<Offer> {
-        let (_, id) = self.soonest.last()?;
+    /// One to try by hand: just behind the slots that everybody wants, so among the first that are given units.
+    pub fn to_try(&self) -> Option<Offer> {
+        let (_, id) = self.soonest.iter().nth(HOT_SLOTS + 8).or_else(|| self.soonest.last())?;
         self.slots.get(*self.at.get(id)?).cloned()
     }
 }
@@ -109,7 +109,7 @@ mod tests {
         shelf.take(&page(json!([slot("s-1", true), slot("s-2", true), slot("s-3", false)])));
         assert_eq!((shelf.slots.len(), shelf.cursor), (2, 9));
         shelf.take(&page(json!([slot("s-1", false), { "id": "s-9", "state": "deleted" }])));
-        assert_eq!(shelf.last().map(|offer| offer.id).as_deref(), Some("s-2"));
+        assert_eq!(shelf.to_try().map(|offer| offer.id).as_deref(), Some("s-2"));
         shelf.take(&page(json!([{ "id": "s-2", "state": "deleted" }])));
         assert!(shelf.slots.is_empty() && shelf.at.is_empty() && shelf.soonest.is_empty());
     }

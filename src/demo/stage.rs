@@ -244,3 +244,18 @@ pub fn logs() -> telemetry::LogSettings {
 pub fn born(plan: &generate::Plan) -> Timestamp {
     plan.now
 }
+
+/// Number of the first of the register's first `among` persons who may book and has no reservation; 1 if nobody is so.
+pub fn someone_free(stage: &Stage, among: u32) -> Result<u32, DemoFailed> {
+    let sql = |error: rusqlite::Error| DemoFailed::Legacy { cause: error.to_string() };
+    let legacy = Connection::open(&stage.legacy).map_err(sql)?;
+    let mut reserved = legacy.prepare("SELECT COUNT(*) FROM TB_RESV WHERE PSN_NO = ?1").map_err(sql)?;
+    for number in 1..=among.min(stage.plan.people) {
+        let person = generate::person(stage.plan.seed, number, born(&stage.plan));
+        let count: i64 = reserved.query_row([&person.key], |row| row.get(0)).map_err(sql)?;
+        if count == 0 && person.standing == generate::Standing::Active {
+            return Ok(number);
+        }
+    }
+    Ok(1)
+}
