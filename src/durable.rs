@@ -86,7 +86,14 @@ pub enum Answer {
         count: u32,
     },
     Claimed {
-        ops: Vec<crate::decide::Op>,
+        ops: Vec<crate::decide::Given>,
+    },
+    /// So many units are free still or on their way back.
+    GivenBack {
+        left: u64,
+    },
+    Fenced {
+        agreement: crate::decide::Agreement,
     },
     /// Nothing to tell beyond: it is durable.
     Done {
@@ -102,7 +109,9 @@ pub fn ticket_of(after: &After) -> Option<u64> {
         After::Reply { ticket, .. }
         | After::FactsTaken { ticket, .. }
         | After::Reserved { ticket, .. }
-        | After::Claimed { ticket, .. } => Some(*ticket),
+        | After::Claimed { ticket, .. }
+        | After::GivenBack { ticket, .. }
+        | After::Fenced { ticket, .. } => Some(*ticket),
         After::OpsWaiting => None,
     }
 }

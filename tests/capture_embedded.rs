@@ -106,9 +106,18 @@ fn a_native_booking_and_a_write_back_are_seen_by_the_next_fast_poll() {
     assert!(matches!(booked, Ok(NativeOutcome::Booked { .. })), "{booked:?}");
     let settings = slotbridge::legacy::sqlite::Settings::new(&embedded.path());
     let id = |position| OpId { incarnation: Incarnation(7), position: Position(position) };
-    let op = |position, what| OpRequest { id: id(position), slot: slot.key.clone(), what };
+    let op = |position, what| OpRequest {
+        id: id(position),
+        slot: slot.key.clone(),
+        mode: slotbridge::domain::AllotmentMode::Counter,
+        what,
+    };
     let series: SeriesId = slot.series.clone();
-    let convert = LegacyOp::Convert { person: PersonKey(Arc::clone(&key())), series };
+    let convert = LegacyOp::Convert {
+        person: PersonKey(Arc::clone(&key())),
+        series,
+        unbacked: slotbridge::legacy::Unbacked::Refuse,
+    };
     let replies =
         SqliteWrite::open(&settings).unwrap().apply(&[op(1, LegacyOp::Take { units: 2 }), op(2, convert)]).unwrap();
     assert!(matches!(&replies[..], [OpReply::Taken { units: 2 }, OpReply::Converted { .. }]), "{replies:?}");

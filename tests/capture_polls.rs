@@ -381,21 +381,28 @@ impl slotbridge::legacy::LegacyRead for Endless {
             sink(0, person("P1", "ci", "50s", "ACTIVE"))?;
         }
     }
-    fn changed_since(
+    fn page(
         &mut self,
         _: &slotbridge::mapping::Layout,
-        _: Timestamp,
+        _: Option<&str>,
+        _: u32,
+        sink: &mut slotbridge::legacy::RowSink<'_>,
+    ) -> Result<slotbridge::legacy::CutInfo, slotbridge::legacy::LegacyError> {
+        let _ = self.0.send(());
+        loop {
+            sink(person("P1", "ci", "50s", "ACTIVE"))?;
+        }
+    }
+    fn hinted(
+        &mut self,
+        _: &slotbridge::mapping::Layout,
+        _: &slotbridge::legacy::Hint<'_>,
         _: &mut slotbridge::legacy::RowSink<'_>,
     ) -> Result<slotbridge::legacy::CutInfo, slotbridge::legacy::LegacyError> {
         panic!("hints follow a full cut")
     }
-    fn by_keys(
-        &mut self,
-        _: &slotbridge::mapping::Layout,
-        _: &[&str],
-        _: &mut slotbridge::legacy::RowSink<'_>,
-    ) -> Result<slotbridge::legacy::CutInfo, slotbridge::legacy::LegacyError> {
-        panic!("hints follow a full cut")
+    fn lag_ms(&mut self) -> Result<u64, slotbridge::legacy::LegacyError> {
+        Ok(0)
     }
     fn statements(&self) -> u64 {
         0

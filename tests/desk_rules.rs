@@ -172,7 +172,7 @@ fn rule_14_holds_when_the_cancel_is_seen_before_the_convert_is_known() {
     let convert = t.claim().into_iter().find(|op| op.position == id.0).unwrap();
     t.reservation("A", 1, false, Some(convert.position));
     assert_eq!(t.booking(id).status, BookingStatus::Booked);
-    t.done(&convert, OpResult::Converted { legacy_ref: "R1".into() });
+    t.done(&convert, OpResult::Converted { legacy_ref: "R1".into(), over: false });
     assert_eq!(t.booking(id).status, BookingStatus::Cancelled);
 }
 

@@ -116,7 +116,7 @@ impl Running {
             }
             self.tell(Event::Tick);
             let Answer::Claimed { ops } = self.tell(Event::Claim { ticket: 0, max: 10 }) else { panic!("no ops") };
-            for op in ops.into_iter().filter(|op| op.position.0 % 7 != 0) {
+            for op in ops.into_iter().map(|given| given.op).filter(|op| op.position.0 % 7 != 0) {
                 let (op, result) = done(op);
                 self.tell(Event::OpDone { op, result });
             }
@@ -128,8 +128,11 @@ fn done(op: Op) -> (Position, OpResult) {
     let result = match op.what {
         OpWhat::Take { units } => OpResult::Taken { units },
         OpWhat::Return { units } => OpResult::Returned { units },
-        OpWhat::Convert { .. } => OpResult::Converted { legacy_ref: Arc::from(format!("R{}", op.position)) },
+        OpWhat::Convert { .. } => {
+            OpResult::Converted { legacy_ref: Arc::from(format!("R{}", op.position)), over: false }
+        }
         OpWhat::Cancel { .. } => OpResult::TurnedBack,
+        OpWhat::Place { .. } | OpWhat::Mend { .. } => unreachable!("nothing here asks for it"),
     };
     (op.position, result)
 }

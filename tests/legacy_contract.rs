@@ -12,7 +12,8 @@ use harness::{apply, bookings, convert, layout, numbers, on_every_adapter, op_id
 use slotbridge::domain::{SlotKey, Timestamp, Value};
 use slotbridge::legacy::sqlite::native::{MadeBy, NativeOutcome};
 use slotbridge::legacy::{
-    Control, Heartbeat, LegacyErrorKind, LegacyOp, LegacyRead, LegacyWrite, MAX_OPS, OpReply, OpRequest, PersonKey,
+    Control, Heartbeat, Hint, LegacyErrorKind, LegacyOp, LegacyRead, LegacyWrite, MAX_OPS, OpReply, OpRequest,
+    PersonKey,
 };
 use slotbridge::mapping::Layout;
 use slotbridge::mapping::catalogue::ColumnType;
@@ -134,7 +135,7 @@ fn a_reservation_that_the_agency_cancelled_is_already_cancelled() {
         let slot = h.empty_slot(2);
         h.escrow(&slot, 1, 1);
         let reply = apply(&mut *h.writer(), 2, &slot, convert(&h.free_person(0)));
-        let OpReply::Converted { legacy_ref } = reply else { panic!("{reply:?}") };
+        let OpReply::Converted { legacy_ref, .. } = reply else { panic!("{reply:?}") };
         let mut native = h.native();
         assert_eq!(native.active(MadeBy::Bridge, "", 10).unwrap(), [legacy_ref.to_string()]);
         assert_eq!(native.cancel(&legacy_ref).unwrap(), NativeOutcome::Cancelled);
@@ -178,7 +179,7 @@ fn the_agency_switch_stops_takes_and_then_everything() {
         h.escrow(&slot, 2, 1);
         let (mut writer, mut native) = (h.writer(), h.native());
         native.set_control(Control::Drain).unwrap();
-        assert_eq!(writer.control().unwrap(), Control::Drain);
+        assert_eq!(writer.agency().unwrap().control, Control::Drain);
         assert_eq!(apply(&mut *writer, 2, &slot, LegacyOp::Take { units: 1 }), OpReply::Taken { units: 0 });
         assert_eq!(apply(&mut *writer, 3, &slot, LegacyOp::Return { units: 1 }), OpReply::Returned { units: 1 });
         native.set_control(Control::Stop).unwrap();
@@ -202,9 +203,9 @@ fn more_ops_or_keys_than_the_bound_are_refused_whole() {
         assert_eq!(numbers(&row_of(&mut *h.reader(), &slot)).1, 0);
         assert_eq!(h.writer().apply(&ops[..MAX_OPS]).unwrap().len(), MAX_OPS);
         let keys = vec!["x"; 501];
-        assert!(h.reader().by_keys(&slots(), &keys, &mut |_| Ok(())).is_err());
-        assert_eq!(h.reader().by_keys(&slots(), &keys[..500], &mut |_| Ok(())).unwrap().rows, 0);
-        assert_eq!(h.reader().by_keys(&slots(), &[], &mut |_| Ok(())).unwrap().rows, 0);
+        assert!(h.reader().hinted(&slots(), &Hint::Keys(&keys), &mut |_| Ok(())).is_err());
+        assert_eq!(h.reader().hinted(&slots(), &Hint::Keys(&keys[..500]), &mut |_| Ok(())).unwrap().rows, 0);
+        assert_eq!(h.reader().hinted(&slots(), &Hint::Keys(&[]), &mut |_| Ok(())).unwrap().rows, 0);
     });
 }
 
@@ -231,21 +232,21 @@ fn a_hint_finds_what_changed_and_only_that() {
     on_every_adapter(|h| {
         let (slot, still) = (h.empty_slot(5), h.empty_slot(5));
         let mut reader = h.reader();
-        let all = reader.changed_since(&slots(), Timestamp(0), &mut |_| Ok(())).unwrap();
+        let all = reader.hinted(&slots(), &Hint::Since(Timestamp(0)), &mut |_| Ok(())).unwrap();
         assert_eq!(all.rows, 202);
         assert!(matches!(h.native().book(slot.as_str(), &h.free_person(0).0).unwrap(), NativeOutcome::Booked { .. }));
         let mut seen = Vec::new();
         let info = reader
-            .changed_since(&slots(), all.as_of, &mut |row| {
+            .hinted(&slots(), &Hint::Since(all.as_of), &mut |row| {
                 seen.push(row[0].as_text().unwrap().to_owned());
                 Ok(())
             })
             .unwrap();
         assert_eq!((seen.as_slice(), info.rows), ([slot.as_str().to_owned()].as_slice(), 1), "not {still}");
         assert!(info.as_of >= all.as_of);
-        assert_eq!(reader.changed_since(&bookings(), all.as_of, &mut |_| Ok(())).unwrap().rows, 1);
+        assert_eq!(reader.hinted(&bookings(), &Hint::Since(all.as_of), &mut |_| Ok(())).unwrap().rows, 1);
         let later = row_of(&mut *reader, &slot)[9].as_time().unwrap().plus_ms(1);
-        assert_eq!(reader.changed_since(&slots(), later, &mut |_| Ok(())).unwrap().rows, 0);
+        assert_eq!(reader.hinted(&slots(), &Hint::Since(later), &mut |_| Ok(())).unwrap().rows, 0);
         assert!(reader.statements() > 4);
     });
 }

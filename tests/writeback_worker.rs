@@ -4,12 +4,14 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, mpsc};
 
 use slotbridge::clock::Clock;
-use slotbridge::decide::{Event, Op, OpResult, OpWhat, Rejection};
-use slotbridge::domain::{BookingId, Incarnation, OpId, PersonNo, Position, SeriesId, SlotKey, Timestamp};
+use slotbridge::decide::{Event, Given, Op, OpResult, OpWhat, Rejection};
+use slotbridge::domain::{
+    AllotmentMode, BookingId, Incarnation, OpId, PersonNo, Position, SeriesId, SlotKey, Timestamp,
+};
 use slotbridge::durable::{Answer, Submission};
 use slotbridge::intake::{Bounds, Intake};
 use slotbridge::legacy::{
-    Control, Heartbeat, LegacyError, LegacyErrorKind, LegacyOp, LegacyWrite, MAX_OPS, OpReply, OpRequest,
+    Agency, Control, Fence, Heartbeat, LegacyError, LegacyErrorKind, LegacyOp, LegacyWrite, MAX_OPS, OpReply, OpRequest,
 };
 use slotbridge::register::{IfMissing, Register};
 use slotbridge::writeback::{self, Lives, Settings, Status, Stopped, Turn, Wake, Worker};
@@ -48,7 +50,7 @@ struct Books {
 struct Legacy(Arc<Mutex<Books>>);
 
 fn error(kind: LegacyErrorKind, in_doubt: bool) -> LegacyError {
-    LegacyError { kind, in_doubt, message: String::from("ORA-03113") }
+    LegacyError { in_doubt, ..LegacyError::new(kind, String::from("ORA-03113")) }
 }
 
 impl Books {
@@ -78,7 +80,7 @@ impl Books {
             LegacyOp::Return { units } => OpReply::Returned { units: *units },
             LegacyOp::Convert { .. } => {
                 self.reservations += 1;
-                OpReply::Converted { legacy_ref: Arc::from(format!("R{}", self.reservations)) }
+                OpReply::Converted { legacy_ref: Arc::from(format!("R{}", self.reservations)), over: false }
             }
             LegacyOp::Cancel { convert } => {
                 let made = self.applied.get(&convert.position.0);
@@ -113,8 +115,13 @@ impl LegacyWrite for Legacy {
         }
     }
 
-    fn control(&mut self) -> Result<Control, LegacyError> {
-        Ok(self.0.lock().unwrap().control.unwrap_or(Control::Run))
+    fn agency(&mut self) -> Result<Agency, LegacyError> {
+        let control = self.0.lock().unwrap().control.unwrap_or(Control::Run);
+        Ok(Agency { control, fence: Fence { last_op: None, open: true }, releases: Vec::new() })
+    }
+
+    fn released(&mut self, _: u64) -> Result<(), LegacyError> {
+        Ok(())
     }
 
     fn heartbeat(&mut self, beat: Heartbeat) -> Result<(), LegacyError> {
@@ -171,6 +178,8 @@ fn setup() -> Setup {
                     ops.retain(|op| !ledger.claimed.contains(&op.position.0));
                     ops.truncate(max);
                     ledger.claimed.extend(ops.iter().map(|op| op.position.0));
+                    let mode = AllotmentMode::Counter;
+                    let ops = ops.into_iter().map(|op| Given { op, mode, honour: false }).collect();
                     Answer::Claimed { ops }
                 }
                 Event::OpDone { op, result } => {
@@ -451,8 +460,13 @@ impl LegacyWrite for Ids<'_> {
         Ok(ops.iter().map(|_| OpReply::Taken { units: 1 }).collect())
     }
 
-    fn control(&mut self) -> Result<Control, LegacyError> {
-        Ok(Control::Run)
+    fn agency(&mut self) -> Result<Agency, LegacyError> {
+        let control = Control::Run;
+        Ok(Agency { control, fence: Fence { last_op: None, open: true }, releases: Vec::new() })
+    }
+
+    fn released(&mut self, _: u64) -> Result<(), LegacyError> {
+        Ok(())
     }
 
     fn heartbeat(&mut self, _: Heartbeat) -> Result<(), LegacyError> {

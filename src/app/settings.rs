@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use crate::config::{self, Config};
-use crate::decide::{AllotmentMode, CohortSet, Policy, RefillPolicy, SeriesPolicy};
+use crate::decide::{CohortSet, Policy, RefillPolicy, SeriesPolicy};
+use crate::domain::AllotmentMode;
 use crate::domain::{Timestamp, time::MINUTE_MS, time::SECOND_MS};
 use crate::register::{Register, RegisterError};
 use crate::{capture, intake, legacy, publish, serve, telemetry, writeback};
@@ -22,8 +23,8 @@ pub fn bounds(config: &config::Intake) -> intake::Bounds {
 
 pub fn legacy(config: &config::Legacy) -> legacy::sqlite::Settings {
     let allotment = match config.mode {
-        config::LegacyMode::Counter => legacy::sqlite::AllotmentMode::Counter,
-        config::LegacyMode::Quota => legacy::sqlite::AllotmentMode::Quota,
+        config::LegacyMode::Counter => AllotmentMode::Counter,
+        config::LegacyMode::Quota => AllotmentMode::Quota,
     };
     legacy::sqlite::Settings {
         path: config.path.clone(),

@@ -10,7 +10,7 @@ use super::stage::{Intaking, Seen, Stage};
 use super::stats::{Poll, RefusedCut};
 use super::{Capture, CaptureError, SIGHTINGS_MAX, Sightings, locked};
 use crate::domain::{ObjectName, SlotKey, Timestamp, Value};
-use crate::legacy::{CutInfo, LegacyError, LegacyErrorKind, LegacyRead};
+use crate::legacy::{CutInfo, Hint, LegacyError, LegacyErrorKind, LegacyRead};
 use crate::mapping::{Layout, Role};
 
 /// What a poll did.
@@ -28,7 +28,7 @@ pub struct Report {
     pub refused: Option<RefusedCut>,
 }
 
-/// Keys of one `by_keys` statement and statements of one round.
+/// Keys of one `Hint::Keys` statement and statements of one round.
 const KEYS_MAX: usize = 500;
 const KEY_ROUNDS_MAX: usize = 4;
 
@@ -130,11 +130,10 @@ impl Lane {
         };
         if sightings.overflown {
             self.stage.discard()?;
-            return Err(CaptureError::Legacy(LegacyError {
-                kind: LegacyErrorKind::Retry,
-                in_doubt: false,
-                message: String::from("too many rows changed while the cut ran; it is read again"),
-            }));
+            return Err(CaptureError::Legacy(LegacyError::new(
+                LegacyErrorKind::Retry,
+                String::from("too many rows changed while the cut ran; it is read again"),
+            )));
         }
         for ((object, key), _) in sightings.rows.iter().filter(|(_, seen)| **seen >= as_of) {
             self.stage.forget(object, key)?;
@@ -151,7 +150,7 @@ impl Lane {
         for plan in capture.plans.iter().filter(|plan| matches!(plan.kind, Kind::Slot | Kind::Reservation)) {
             let Some(since) = self.since(poll, plan) else { continue };
             let plans = std::slice::from_ref(plan);
-            let applied = self.hinted(poll, plans, |layout, sink| reader.changed_since(layout, since, sink));
+            let applied = self.hinted(poll, plans, |layout, sink| reader.hinted(layout, &Hint::Since(since), sink));
             let report = applied.inspect_err(|_| capture.count_failure(poll))?;
             let marks = if poll == Poll::Sweep { &mut self.sweep } else { &mut self.fast };
             marks.insert(plan.layout.object.clone(), report.as_of);
@@ -193,7 +192,7 @@ impl Lane {
         for keys in keys.chunks(KEYS_MAX).take(KEY_ROUNDS_MAX) {
             let keys: Vec<&str> = keys.iter().map(SlotKey::as_str).collect();
             let plans = std::slice::from_ref(plan);
-            let applied = self.hinted(Poll::Hot, plans, |layout, sink| reader.by_keys(layout, &keys, sink));
+            let applied = self.hinted(Poll::Hot, plans, |layout, sink| reader.hinted(layout, &Hint::Keys(&keys), sink));
             let report = applied.inspect_err(|_| capture.count_failure(Poll::Hot))?;
             total = Some(sum(total, report));
         }
@@ -270,11 +269,7 @@ fn read(
 
 /// Tells the reader to stop; the failure itself is ours and is told instead.
 pub(super) fn row_not_taken() -> LegacyError {
-    LegacyError {
-        kind: LegacyErrorKind::Halt,
-        in_doubt: false,
-        message: String::from("the bridge could not take the row"),
-    }
+    LegacyError::new(LegacyErrorKind::Halt, String::from("the bridge could not take the row"))
 }
 
 struct Read {

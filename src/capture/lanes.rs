@@ -11,7 +11,7 @@ use super::lane::{Lane, Report};
 use super::stats::Poll;
 use super::{Capture, CaptureError, locked, next_poll_ms};
 use crate::domain::{ObjectName, Timestamp};
-use crate::legacy::{LegacyError, LegacyErrorKind, LegacyRead};
+use crate::legacy::{LegacyError, LegacyRead};
 
 /// Opens a connection to the legacy system, on the thread that will use it.
 pub type Connect = Arc<dyn Fn() -> Result<Box<dyn LegacyRead>, LegacyError> + Send + Sync>;
@@ -224,10 +224,7 @@ impl Loop {
 
     /// What a person must see to is an error; what passes by itself is a warning.
     fn told(&self, error: &CaptureError) {
-        let passes = matches!(
-            error,
-            CaptureError::Legacy(LegacyError { kind: LegacyErrorKind::Retry | LegacyErrorKind::Lost, .. })
-        );
+        let passes = matches!(error, CaptureError::Legacy(error) if error.kind.passes());
         match passes {
             true => tracing::warn!(code = error.code(), %error, pause_ms = self.pause_ms, "a poll failed"),
             false => tracing::error!(code = error.code(), %error, pause_ms = self.pause_ms, "a poll failed"),

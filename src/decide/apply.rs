@@ -230,6 +230,7 @@ impl Book {
                     self.touch_slot(no, position);
                 }
             }
+            OpWhat::Place { .. } | OpWhat::Mend { .. } => return Err(misfit("no entry asks for such an op")),
             OpWhat::Cancel { booking, .. } => {
                 let Some(of) = self.bookings.get_mut(&booking) else { return Err(misfit("the booking is unknown")) };
                 of.status = BookingStatus::Cancelled;
@@ -258,7 +259,7 @@ impl Book {
         let misfit = |what| ReplayError::DoesNotFit { position, what };
         let Some(booking) = self.bookings.get_mut(&id) else { return Err(misfit("the booking is unknown")) };
         match result {
-            OpResult::Converted { legacy_ref } => {
+            OpResult::Converted { legacy_ref, .. } => {
                 booking.sync = Sync::Applied;
                 booking.legacy_ref = Some(legacy_ref.clone());
                 let account = &mut self.slot_mut(no).units;

@@ -17,7 +17,7 @@ use crate::domain::{
 use super::alternatives::Nearby;
 use super::book::{Book, Mark, SlotNo};
 use super::entry::{Entry, Op, OpResult, OpWhat, What};
-use super::event::{After, Effects, Event, KnownKey};
+use super::event::{After, Agreement, Effects, Event, Given, KnownKey};
 use super::policy::Policy;
 
 pub struct Desk {
@@ -76,7 +76,8 @@ impl Desk {
                 effects.after_durable.push(After::Reserved { ticket, first, count: count.max(1) });
             }
             Event::Claim { ticket, max } => {
-                let ops = self.claim(max);
+                let mode = self.policy.mode;
+                let ops = self.claim(max).into_iter().map(|op| Given { op, mode, honour: false }).collect();
                 effects.after_durable.push(After::Claimed { ticket, ops });
             }
             Event::OpDone { op, result } => self.op_done(op, result, effects),
@@ -97,6 +98,11 @@ impl Desk {
                         self.give_back(no, effects);
                     }
                 }
+            }
+            Event::Switch { .. } => {}
+            Event::GiveBack { ticket, .. } => effects.after_durable.push(After::GivenBack { ticket, left: 0 }),
+            Event::Fence { ticket, .. } => {
+                effects.after_durable.push(After::Fenced { ticket, agreement: Agreement::Level });
             }
             Event::Tick => self.tick(effects),
         }
@@ -273,9 +279,11 @@ impl Desk {
             }
             let Some(pending) = self.book.ops.get(&position) else { continue };
             let person = match &pending.op.what {
-                OpWhat::Convert { person, series, .. } => Some((*person, series.clone())),
+                OpWhat::Convert { person, series, .. } | OpWhat::Place { person, series, .. } => {
+                    Some((*person, series.clone()))
+                }
                 OpWhat::Cancel { booking, .. } => self.book.bookings.get(booking).map(|b| (b.person, b.series.clone())),
-                OpWhat::Take { .. } | OpWhat::Return { .. } => None,
+                OpWhat::Take { .. } | OpWhat::Return { .. } | OpWhat::Mend { .. } => None,
             };
             let first_of_person = person
                 .and_then(|person| self.book.ops_of_person.get(&person)?.first().copied())
@@ -383,7 +391,7 @@ fn fitting(op: &Op, result: OpResult) -> OpResult {
         (_, OpResult::Rejected { .. }) => true,
         (OpWhat::Take { units }, OpResult::Taken { units: taken }) => taken <= units,
         (OpWhat::Return { units }, OpResult::Returned { units: returned }) => units == returned,
-        (OpWhat::Convert { .. }, OpResult::Converted { .. }) => true,
+        (OpWhat::Convert { .. } | OpWhat::Place { .. }, OpResult::Converted { .. }) => true,
         (OpWhat::Cancel { .. }, OpResult::TurnedBack | OpResult::AlreadyCancelled) => true,
         _ => false,
     };

@@ -83,11 +83,23 @@ pub enum OpResult {
     },
     Converted {
         legacy_ref: Arc<str>,
+        /// The slot holds more than its total: an overrun that honouring a booking caused (rule 28).
+        #[serde(default)]
+        over: bool,
     },
     /// The named booking is cancelled and its unit is back in the escrow.
     TurnedBack,
+    /// The named booking is cancelled and its unit is native's again (mode `on_request`).
+    GivenUp,
     /// The named booking had already been cancelled by the legacy side; its unit was native's again.
     AlreadyCancelled,
+    /// The escrow is covered again (rule 30): `added` units were taken once more, `lost` are gone, and by `over` the
+    /// legacy system itself has sold too much.
+    Mended {
+        added: u32,
+        lost: u32,
+        over: u32,
+    },
     Rejected {
         reason: Rejection,
     },
@@ -98,8 +110,8 @@ impl OpResult {
     pub fn moved_units(&self) -> bool {
         match self {
             OpResult::Taken { units } | OpResult::Returned { units } => *units > 0,
-            OpResult::Converted { .. } | OpResult::TurnedBack => true,
-            OpResult::AlreadyCancelled | OpResult::Rejected { .. } => false,
+            OpResult::Converted { .. } | OpResult::TurnedBack | OpResult::Mended { .. } => true,
+            OpResult::GivenUp | OpResult::AlreadyCancelled | OpResult::Rejected { .. } => false,
         }
     }
 }
@@ -116,12 +128,15 @@ pub enum Rejection {
     EscrowEroded,
     /// A rule of the legacy system (rule 15).
     LegacyRule,
+    /// Mode `on_request`: the slot had no place left, or is closed.
+    NoPlace,
 }
 
 impl Rejection {
     pub fn end_reason(self) -> EndReason {
         match self {
             Rejection::PersonBooked => EndReason::PersonBookedNatively,
+            Rejection::NoPlace => EndReason::NoPlace,
             Rejection::SlotMissing | Rejection::EscrowEroded | Rejection::LegacyRule => EndReason::LegacyRefused,
         }
     }
@@ -129,7 +144,7 @@ impl Rejection {
     /// Is the unit (or are the units) still in the bridge's escrow?
     pub fn keeps_units(self) -> bool {
         match self {
-            Rejection::PersonBooked | Rejection::LegacyRule => true,
+            Rejection::PersonBooked | Rejection::LegacyRule | Rejection::NoPlace => true,
             Rejection::SlotMissing | Rejection::EscrowEroded => false,
         }
     }
@@ -140,6 +155,7 @@ impl Rejection {
             Rejection::SlotMissing => "slot_missing",
             Rejection::EscrowEroded => "escrow_eroded",
             Rejection::LegacyRule => "legacy_rule",
+            Rejection::NoPlace => "no_place",
         }
     }
 }
@@ -167,10 +183,20 @@ pub enum OpWhat {
         person: crate::domain::PersonNo,
         series: SeriesId,
     },
+    /// Mode `on_request`: take a unit and make it a named booking, or nothing.
+    Place {
+        booking: BookingId,
+        person: crate::domain::PersonNo,
+        series: SeriesId,
+    },
     /// Turn the named booking that op `convert` made back into a unit.
     Cancel {
         booking: BookingId,
         convert: Position,
+    },
+    /// Rule 30: cover the escrow again; `sold` of its units are sold and wait to be converted.
+    Mend {
+        sold: u32,
     },
 }
 

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use crate::domain::{
-    BodyMac, BookingId, BookingView, Fact, KeyMac, PartnerId, PersonRef, Position, ReceiptMac, Refusal, SeriesId,
-    SlotKey, SlotVersion, SlotView, Timestamp, geo::Place,
+    AllotmentMode, BodyMac, BookingId, BookingView, Control, Fact, KeyMac, OpId, PartnerId, PersonRef, Position,
+    ReceiptMac, Refusal, SeriesId, SlotKey, SlotVersion, SlotView, Timestamp, geo::Place,
 };
 
 use super::entry::{Entry, Op, OpResult};
@@ -42,6 +42,22 @@ pub enum Event {
     /// Give back every free unit of these slots (the agency asked, or the bridge drains).
     Release {
         slots: Vec<SlotKey>,
+    },
+    /// What the agency's switch says (rule 33).
+    Switch {
+        control: Control,
+    },
+    /// The agency wants free units back: of a slot, or of all.
+    GiveBack {
+        ticket: u64,
+        slot: Option<SlotKey>,
+    },
+    /// The newest op that the legacy system says it has applied, asked at every reconnect (rules 28 and 32). `ours`:
+    /// its id belongs to a life of this ledger.
+    Fence {
+        ticket: u64,
+        last_op: Option<OpId>,
+        ours: bool,
     },
     Tick,
 }
@@ -103,10 +119,43 @@ pub enum After {
     },
     Claimed {
         ticket: u64,
-        ops: Vec<Op>,
+        ops: Vec<Given>,
+    },
+    /// So many units of the scope are free still or on their way back.
+    GivenBack {
+        ticket: u64,
+        left: u64,
+    },
+    Fenced {
+        ticket: u64,
+        agreement: Agreement,
     },
     /// Ops wait for the write-back worker.
     OpsWaiting,
+}
+
+/// An op as the write-back worker gets it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Given {
+    pub op: Op,
+    /// How the slot's class comes to units.
+    pub mode: AllotmentMode,
+    /// The convert is honoured even without a unit in escrow (rule 28).
+    pub honour: bool,
+}
+
+/// How the legacy system's newest op compares with the ledger.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Agreement {
+    Level,
+    /// The legacy system was restored to an earlier point: so many ops are driven again (rule 28).
+    LegacyBehind {
+        again: u64,
+    },
+    /// The ledger was restored: the legacy system has applied ops that this ledger does not know (rule 32).
+    LedgerBehind,
+    /// The legacy system was written to by a ledger that is not this one.
+    Foreign,
 }
 
 #[derive(Debug, Clone)]

@@ -41,7 +41,7 @@ impl Desk {
             match op.what {
                 OpWhat::Take { units } => of_slot.0 += units,
                 OpWhat::Return { units } => of_slot.1 += units,
-                OpWhat::Convert { .. } | OpWhat::Cancel { .. } => {}
+                OpWhat::Convert { .. } | OpWhat::Place { .. } | OpWhat::Cancel { .. } | OpWhat::Mend { .. } => {}
             }
         }
         for slot in &self.book.slots {
@@ -85,9 +85,11 @@ impl Desk {
         let mut cancels: BTreeMap<BookingId, u32> = BTreeMap::new();
         for op in self.pending_ops() {
             match op.what {
-                OpWhat::Convert { booking, .. } => *converts.entry(booking).or_default() += 1,
+                OpWhat::Convert { booking, .. } | OpWhat::Place { booking, .. } => {
+                    *converts.entry(booking).or_default() += 1
+                }
                 OpWhat::Cancel { booking, .. } => *cancels.entry(booking).or_default() += 1,
-                OpWhat::Take { .. } | OpWhat::Return { .. } => {}
+                OpWhat::Take { .. } | OpWhat::Return { .. } | OpWhat::Mend { .. } => {}
             }
         }
         for (id, booking) in &self.book.bookings {

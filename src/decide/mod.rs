@@ -20,8 +20,11 @@ pub use apply::ReplayError;
 pub use book::Units;
 pub use desk::Desk;
 pub use entry::{Booked, Entry, Op, OpResult, OpWhat, Rejection, What};
-pub use event::{After, Alternative, Ask, BookAsk, Effects, Event, KnownKey, MAX_FACTS, MAX_RESERVE, Outcome, Refused};
-pub use policy::{AllotmentMode, CohortSet, Policy, RefillPolicy, SeriesPolicy};
+pub use event::{
+    After, Agreement, Alternative, Ask, BookAsk, Effects, Event, Given, KnownKey, MAX_FACTS, MAX_RESERVE, Outcome,
+    Refused,
+};
+pub use policy::{CohortSet, Policy, RefillPolicy, SeriesPolicy};
 pub use snapshot::Snapshot;
 
 use crate::domain::ObjectName;

@@ -2,9 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
-
-use crate::domain::{CohortNo, SeriesId, Timestamp, time::DAY_MS, time::MINUTE_MS};
+use crate::domain::{AllotmentMode, CohortNo, SeriesId, Timestamp, time::DAY_MS, time::MINUTE_MS};
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Policy {
@@ -44,16 +42,6 @@ impl Default for Policy {
             receipt_keep_ms: 60 * MINUTE_MS,
         }
     }
-}
-
-/// Where units come from (booking rules, allotment.mode).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum AllotmentMode {
-    /// Take and return over the legacy counter.
-    Counter,
-    /// The agency assigns units; the bridge never takes or returns.
-    Quota,
 }
 
 /// One vaccination series.

@@ -156,9 +156,11 @@ impl Desk {
         book.tokens = snapshot.tokens.into_iter().collect();
         for op in snapshot.ops {
             let person = match &op.what {
-                OpWhat::Convert { person, series, .. } => Some((*person, series.clone())),
+                OpWhat::Convert { person, series, .. } | OpWhat::Place { person, series, .. } => {
+                    Some((*person, series.clone()))
+                }
                 OpWhat::Cancel { booking, .. } => book.bookings.get(booking).map(|b| (b.person, b.series.clone())),
-                OpWhat::Take { .. } | OpWhat::Return { .. } => None,
+                OpWhat::Take { .. } | OpWhat::Return { .. } | OpWhat::Mend { .. } => None,
             };
             book.add_op(op, person);
         }

@@ -1,12 +1,11 @@
 //! Units between demand and the native seller: refill, prewarm, idle return, cutoff.
 
-use crate::domain::{Refusal, Timestamp};
+use crate::domain::{AllotmentMode, Refusal, Timestamp};
 
 use super::book::SlotNo;
 use super::desk::Desk;
 use super::entry::What;
 use super::event::{After, Effects};
-use super::policy::AllotmentMode;
 
 /// Slots that one tick handles of each kind; what is left waits for the next tick.
 const PER_TICK_MAX: usize = 500;
@@ -55,7 +54,7 @@ impl Desk {
         let refill = &self.policy.refill;
         let slot = self.book.slot(no);
         let left = slot.legacy_left();
-        let takes = self.policy.mode == AllotmentMode::Counter
+        let takes = self.policy.mode.takes()
             && slot.is_open()
             && slot.units.taking == 0
             && self.now >= slot.no_take_before

@@ -97,6 +97,7 @@ fn reason_code(reason: EndReason) -> &'static str {
         EndReason::LegacyCancelled => "cancelled_by_agency",
         EndReason::PersonBookedNatively => "displaced_person_booked_natively",
         EndReason::LegacyRefused => "displaced_refused_by_legacy",
+        EndReason::NoPlace => "no_place_on_request",
     }
 }
 

@@ -71,6 +71,8 @@ pub enum EndReason {
     PersonBookedNatively,
     /// The write-back was rejected for another reason (rule 15).
     LegacyRefused,
+    /// An on-request booking found no place.
+    NoPlace,
 }
 
 impl EndReason {
@@ -78,6 +80,7 @@ impl EndReason {
     pub fn public_code(self) -> &'static str {
         match self {
             EndReason::PartnerCancelled => "partner_cancelled",
+            EndReason::NoPlace => "no_place",
             EndReason::LegacyCancelled | EndReason::PersonBookedNatively | EndReason::LegacyRefused => {
                 "agency_cancelled"
             }

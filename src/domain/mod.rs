@@ -4,6 +4,7 @@
 //! milliseconds since the Unix epoch and is shown in Asia/Seoul; a `Secret` never prints its content.
 #![cfg_attr(not(test), deny(clippy::disallowed_methods, clippy::disallowed_types, clippy::iter_over_hash_type))]
 
+pub mod allotment;
 pub mod booking;
 pub mod fact;
 pub mod geo;
@@ -13,6 +14,7 @@ pub mod row;
 pub mod secret;
 pub mod time;
 
+pub use allotment::{AllotmentMode, Control};
 pub use booking::{BookingStatus, BookingView, EndReason, Sync};
 pub use fact::{Fact, PersonFact, ReservationFact, SiteFact, SlotFact, SlotStatus, SlotView, Touched};
 pub use ids::{

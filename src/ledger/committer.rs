@@ -233,6 +233,8 @@ impl<D: Decide, S: LedgerStore> Committer<D, S> {
             After::FactsTaken { ticket, first, count } => (ticket, Answer::Facts { first, count }),
             After::Reserved { ticket, first, count } => (ticket, Answer::Reserved { first, count }),
             After::Claimed { ticket, ops } => (ticket, Answer::Claimed { ops }),
+            After::GivenBack { ticket, left } => (ticket, Answer::GivenBack { left }),
+            After::Fenced { ticket, agreement } => (ticket, Answer::Fenced { agreement }),
             After::OpsWaiting => {
                 pending.ops_waiting = true;
                 return;
@@ -316,8 +318,11 @@ fn number(event: &mut Event, place: u64) {
         Event::Facts { ticket, .. }
         | Event::Request { ticket, .. }
         | Event::Reserve { ticket, .. }
-        | Event::Claim { ticket, .. } => *ticket = place,
-        Event::OpDone { .. } | Event::OpInDoubt { .. } | Event::Release { .. } | Event::Tick => {}
+        | Event::Claim { ticket, .. }
+        | Event::GiveBack { ticket, .. }
+        | Event::Fence { ticket, .. } => *ticket = place,
+        Event::OpDone { .. } | Event::OpInDoubt { .. } | Event::Release { .. } | Event::Switch { .. } | Event::Tick => {
+        }
     }
 }
 

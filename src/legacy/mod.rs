@@ -5,10 +5,12 @@
 
 pub mod import;
 pub mod sqlite;
+pub mod stored;
 
 use std::sync::Arc;
 
-use crate::domain::{OpId, SeriesId, SlotKey, Timestamp, Value};
+pub use crate::domain::Control;
+use crate::domain::{AllotmentMode, OpId, SeriesId, SlotKey, Timestamp, Value};
 use crate::mapping::Layout;
 
 /// A row as it arrives: values in the order of the layout's columns.
@@ -27,16 +29,21 @@ pub trait LegacyRead: Send {
         sink: &mut dyn FnMut(usize, Vec<Value>) -> Result<(), LegacyError>,
     ) -> Result<CutInfo, LegacyError>;
 
-    /// Rows whose `UpdatedAt` column is at or after `since` (hint `timestamp`), in one read-only transaction.
-    fn changed_since(
+    /// One page of a cut by key ranges: up to `rows_max` rows whose key is after `after`, in order of the key, in a
+    /// read-only transaction of its own. Fewer rows than asked for end the cut.
+    fn page(
         &mut self,
         layout: &Layout,
-        since: Timestamp,
+        after: Option<&str>,
+        rows_max: u32,
         sink: &mut RowSink<'_>,
     ) -> Result<CutInfo, LegacyError>;
 
-    /// Rows whose key is in `keys` (hint `hot_set`), at most 500 keys; a key without a row yields nothing.
-    fn by_keys(&mut self, layout: &Layout, keys: &[&str], sink: &mut RowSink<'_>) -> Result<CutInfo, LegacyError>;
+    /// Rows that a hint points at, in one read-only transaction.
+    fn hinted(&mut self, layout: &Layout, hint: &Hint<'_>, sink: &mut RowSink<'_>) -> Result<CutInfo, LegacyError>;
+
+    /// How far behind the written side this connection reads (a standby); 0 where both are one database.
+    fn lag_ms(&mut self) -> Result<u64, LegacyError>;
 
     /// Statements sent since the connection was opened.
     fn statements(&self) -> u64;
@@ -48,7 +55,27 @@ pub struct CutInfo {
     /// The legacy system's clock when the read-only transaction began.
     pub as_of: Timestamp,
     pub rows: u64,
+    /// Largest `row_scn` that the rows had, where the layout has one.
+    pub scn_max: Option<u64>,
 }
+
+/// Which rows may have changed. A hint never decides: its rows go through the same comparison as those of a full cut.
+#[derive(Debug, Clone, Copy)]
+pub enum Hint<'a> {
+    /// Rows whose `UpdatedAt` column is at or after this instant.
+    Since(Timestamp),
+    /// Rows whose key is in the list, at most `KEYS_MAX`; a key without a row yields nothing.
+    Keys(&'a [&'a str]),
+    /// Rows whose key is at or after this one, in the order of the legacy system's index (keys that only grow).
+    Tail(&'a str),
+    /// Rows whose `Start` column is in `[from, until)`.
+    Window { from: Timestamp, until: Timestamp },
+    /// Rows whose `RowScn` column is at or after the mark, or NULL.
+    Scn(u64),
+}
+
+/// Bound of one `Hint::Keys`.
+pub const KEYS_MAX: usize = 500;
 
 /// Writes of the legacy system: the bridge's own tables and named reservations.
 pub trait LegacyWrite: Send {
@@ -56,8 +83,11 @@ pub trait LegacyWrite: Send {
     /// is known already answers what it answered then. `Err` with `in_doubt` = the commit's outcome is unknown.
     fn apply(&mut self, ops: &[OpRequest]) -> Result<Vec<OpReply>, LegacyError>;
 
-    /// The agency's switch (`SB_CONTROL`).
-    fn control(&mut self) -> Result<Control, LegacyError>;
+    /// What the agency says to the bridge, and how far the legacy system says the bridge has come. One statement or two.
+    fn agency(&mut self) -> Result<Agency, LegacyError>;
+
+    /// The release request is carried out.
+    fn released(&mut self, request: u64) -> Result<(), LegacyError>;
 
     /// States that the bridge lives: position reached, bookings not yet applied, free units (`SB_HEARTBEAT`).
     fn heartbeat(&mut self, beat: Heartbeat) -> Result<(), LegacyError>;
@@ -73,6 +103,8 @@ pub const MAX_OPS: usize = 50;
 pub struct OpRequest {
     pub id: OpId,
     pub slot: SlotKey,
+    /// How the slot's class comes to units; says which columns the op may change. Not part of the op's identity.
+    pub mode: AllotmentMode,
     pub what: LegacyOp,
 }
 
@@ -84,9 +116,23 @@ pub enum LegacyOp {
     /// Give units back, whatever the slot's status.
     Return { units: u32 },
     /// One escrow unit becomes a reservation of this person, marked with the op id.
-    Convert { person: PersonKey, series: SeriesId },
-    /// The reservation that op `convert` made is cancelled and its unit returns to escrow.
+    Convert { person: PersonKey, series: SeriesId, unbacked: Unbacked },
+    /// Mode `on_request`: a unit is taken from native selling and becomes this person's reservation, or nothing happens.
+    Place { person: PersonKey, series: SeriesId },
+    /// The reservation that op `convert` made is cancelled and its unit returns to escrow; in mode `on_request` to
+    /// native selling.
     Cancel { convert: OpId },
+    /// Rule 30: the legacy system's own book-keeping no longer covers the escrow. Takes again what fits; gives up
+    /// what does not, but never units that are sold (`sold`: units of the escrow that bookings wait to convert).
+    Mend { sold: u32 },
+}
+
+/// What a convert does that finds no unit in escrow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unbacked {
+    Refuse,
+    /// The booking was acknowledged and the legacy system lost its unit by being restored (rule 28): it is honoured.
+    Honour,
 }
 
 /// Legacy key of a person (`P000123`): internal to bridge and legacy system, never logged, never published.
@@ -109,9 +155,23 @@ pub enum OpReply {
     },
     Converted {
         legacy_ref: Arc<str>,
+        /// More is reserved than the slot's total: an overrun that an honoured convert caused.
+        over: bool,
     },
+    /// The reservation is cancelled and its unit is in escrow again.
     TurnedBack,
+    /// The reservation is cancelled and its unit went back to native selling (mode `on_request`).
+    GivenUp,
     AlreadyCancelled,
+    /// A `Place` found no room, or the slot closed.
+    NoPlace,
+    /// The escrow is covered again: `added` units were taken once more, `lost` are no longer the bridge's, and by
+    /// `over` units the legacy system itself has sold more than its total.
+    Mended {
+        added: u32,
+        lost: u32,
+        over: u32,
+    },
     /// Rule 10: the person has an active native reservation in the series; the unit stays in escrow.
     PersonBooked,
     SlotMissing,
@@ -122,11 +182,33 @@ pub enum OpReply {
     },
 }
 
+/// The agency's side of the bridge's tables, read at least every 2 s.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Agency {
+    pub control: Control,
+    pub fence: Fence,
+    /// Release requests that are not carried out yet, oldest first, at most `RELEASES_MAX`.
+    pub releases: Vec<ReleaseRequest>,
+}
+
+/// Bound of `Agency::releases`; more wait for the next reading.
+pub const RELEASES_MAX: usize = 50;
+
+/// `SB_FENCE`: the newest op that the legacy system has applied, and whether the bridge may still write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Control {
-    Run,
-    Drain,
-    Stop,
+pub struct Fence {
+    /// `None` before the first op.
+    pub last_op: Option<OpId>,
+    /// False once script 94 has fenced the bridge off.
+    pub open: bool,
+}
+
+/// `SB_RELEASE_REQUEST`: the agency wants free units back now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReleaseRequest {
+    pub id: u64,
+    /// `None`: of every slot.
+    pub slot: Option<SlotKey>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -138,26 +220,41 @@ pub struct Heartbeat {
 
 /// What went wrong with the legacy system; the kind says what to do.
 #[derive(Debug, thiserror::Error)]
-#[error("legacy system: {kind:?}: {message}")]
+#[error("legacy system: {class}: {message}{}", hint.map(|hint| format!("; {hint}")).unwrap_or_default())]
 pub struct LegacyError {
     pub kind: LegacyErrorKind,
     /// The commit's outcome is unknown: run the same ops again.
     pub in_doubt: bool,
+    /// Class of the error in the adapter's error table: a stable word, also the metric label.
+    pub class: &'static str,
     /// Error code and our own words; never a row value.
     pub message: String,
+    /// What an operator can do about it.
+    pub hint: Option<&'static str>,
+}
+
+impl LegacyError {
+    /// An error of the kind's own class, with a known outcome.
+    pub fn new(kind: LegacyErrorKind, message: impl Into<String>) -> LegacyError {
+        LegacyError { kind, in_doubt: false, class: kind.code(), message: message.into(), hint: None }
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum LegacyErrorKind {
     /// Busy, deadlocked, timed out: the same transaction may be tried again.
     Retry,
+    /// Limits, space, a standby that lags: the same may be tried again after a long pause; a person should look.
+    Wait,
     /// The connection is gone: reconnect, with backoff.
     Lost,
-    /// A person must act: password, privileges, missing client.
+    /// The account is refused: no thread tries again before the secret changes, so that no account gets locked.
+    Credentials,
+    /// A person must act: privileges, missing client, name of the service.
     Operator,
     /// The view is not as declared: halt the feeds that read it.
     Schema,
-    /// A body-hash mismatch or another contradiction: write-back stops.
+    /// A body-hash mismatch, an unlisted code or another contradiction: the op halts, write-back stops.
     Halt,
 }
 
@@ -165,10 +262,23 @@ impl LegacyErrorKind {
     pub fn code(self) -> &'static str {
         match self {
             LegacyErrorKind::Retry => "retry",
+            LegacyErrorKind::Wait => "wait",
             LegacyErrorKind::Lost => "lost",
+            LegacyErrorKind::Credentials => "credentials",
             LegacyErrorKind::Operator => "operator",
             LegacyErrorKind::Schema => "schema",
             LegacyErrorKind::Halt => "halt",
+        }
+    }
+
+    /// Does it pass without anybody acting?
+    pub fn passes(self) -> bool {
+        match self {
+            LegacyErrorKind::Retry | LegacyErrorKind::Wait | LegacyErrorKind::Lost => true,
+            LegacyErrorKind::Credentials
+            | LegacyErrorKind::Operator
+            | LegacyErrorKind::Schema
+            | LegacyErrorKind::Halt => false,
         }
     }
 }

@@ -5,12 +5,13 @@ use std::sync::{Arc, Mutex};
 use super::stats::{Stats, Status};
 use super::{Settings, Stopped};
 use crate::clock::Clock;
-use crate::decide::{Event, Op, OpResult, OpWhat, Rejection};
+use crate::decide::{Event, Given, OpResult, OpWhat, Rejection};
 use crate::domain::{Incarnation, OpId, Position, Timestamp};
 use crate::durable::Answer;
 use crate::intake::Intake;
 use crate::legacy::{
-    Control, LegacyError, LegacyErrorKind, LegacyOp, LegacyWrite, MAX_OPS, OpReply, OpRequest, PersonKey,
+    Agency, Control, LegacyError, LegacyErrorKind, LegacyOp, LegacyWrite, MAX_OPS, OpReply, OpRequest, PersonKey,
+    Unbacked,
 };
 use crate::register::Register;
 use crate::schedule::{Backoff, Outbox};
@@ -50,7 +51,7 @@ pub struct Worker {
     clock: Arc<dyn Clock>,
     lives: Lives,
     settings: Settings,
-    outbox: Outbox<Op>,
+    outbox: Outbox<Given>,
     control: Control,
     control_at: Option<Timestamp>,
     /// Failures in a row, of whatever kind.
@@ -175,7 +176,7 @@ impl Worker {
         let backoff = Backoff { first_ms: self.settings.pause_first_ms, last_ms: self.settings.pause_last_ms };
         let wait_ms = backoff.pause_ms(self.failures, now.0.unsigned_abs());
         match error.kind {
-            LegacyErrorKind::Retry => {
+            LegacyErrorKind::Retry | LegacyErrorKind::Wait => {
                 tracing::warn!(kind = error.kind.code(), in_doubt = error.in_doubt, failures = self.failures, %error,
                     "a write-back transaction failed and is repeated");
                 Ok(Turn::Idle { wait_ms })
@@ -187,9 +188,10 @@ impl Worker {
                 self.tell(|stats| stats.status = Status::Unreachable);
                 Ok(Turn::Lost { wait_ms })
             }
-            LegacyErrorKind::Operator | LegacyErrorKind::Schema | LegacyErrorKind::Halt => {
-                Err(self.halted(error.kind, error.message.clone()))
-            }
+            LegacyErrorKind::Credentials
+            | LegacyErrorKind::Operator
+            | LegacyErrorKind::Schema
+            | LegacyErrorKind::Halt => Err(self.halted(error.kind, error.message.clone())),
         }
     }
 
@@ -216,8 +218,8 @@ impl Worker {
         if self.control_at.is_some_and(|at| (0..every).contains(&now.since_ms(at))) {
             return Ok(None);
         }
-        match port.control() {
-            Ok(control) => {
+        match port.agency() {
+            Ok(Agency { control, .. }) => {
                 if control != self.control {
                     tracing::warn!(from = ?self.control, to = ?control, "the agency's switch was turned");
                 }
@@ -247,8 +249,8 @@ impl Worker {
         }
         match self.submit(vec![Event::Claim { ticket: 0, max }])?.pop() {
             Some(Answer::Claimed { ops }) => {
-                for op in ops {
-                    self.outbox.add(op.position, op.slot.clone(), op, now);
+                for given in ops {
+                    self.outbox.add(given.op.position, given.op.slot.clone(), given, now);
                 }
                 self.told();
                 Ok(())
@@ -257,18 +259,30 @@ impl Worker {
         }
     }
 
-    fn request(&mut self, op: &Op) -> Result<Option<OpRequest>, Stopped> {
+    fn request(&mut self, given: &Given) -> Result<Option<OpRequest>, Stopped> {
+        let op = &given.op;
+        let unbacked = if given.honour { Unbacked::Honour } else { Unbacked::Refuse };
+        let person_key = |person| match self.register.person_key(person) {
+            Ok(key) => Ok(key.map(PersonKey)),
+            Err(error) => Err(error.to_string()),
+        };
         let what = match &op.what {
             OpWhat::Take { units } => LegacyOp::Take { units: *units },
             OpWhat::Return { units } => LegacyOp::Return { units: *units },
-            OpWhat::Convert { person, series, .. } => match self.register.person_key(*person) {
-                Ok(Some(key)) => LegacyOp::Convert { person: PersonKey(key), series: series.clone() },
+            OpWhat::Mend { sold } => LegacyOp::Mend { sold: *sold },
+            OpWhat::Convert { person, series, .. } => match person_key(*person) {
+                Ok(Some(person)) => LegacyOp::Convert { person, series: series.clone(), unbacked },
                 Ok(None) => return Ok(None),
-                Err(error) => return Err(self.halted(LegacyErrorKind::Operator, error.to_string())),
+                Err(message) => return Err(self.halted(LegacyErrorKind::Operator, message)),
+            },
+            OpWhat::Place { person, series, .. } => match person_key(*person) {
+                Ok(Some(person)) => LegacyOp::Place { person, series: series.clone() },
+                Ok(None) => return Ok(None),
+                Err(message) => return Err(self.halted(LegacyErrorKind::Operator, message)),
             },
             OpWhat::Cancel { convert, .. } => LegacyOp::Cancel { convert: self.id(*convert) },
         };
-        Ok(Some(OpRequest { id: self.id(op.position), slot: op.slot.clone(), what }))
+        Ok(Some(OpRequest { id: self.id(op.position), slot: op.slot.clone(), mode: given.mode, what }))
     }
 
     fn id(&self, position: Position) -> OpId {
@@ -322,7 +336,10 @@ fn outcome(op: Position, reply: OpReply) -> OpResult {
     match reply {
         OpReply::Taken { units } => OpResult::Taken { units },
         OpReply::Returned { units } => OpResult::Returned { units },
-        OpReply::Converted { legacy_ref } => OpResult::Converted { legacy_ref },
+        OpReply::Converted { legacy_ref, over } => OpResult::Converted { legacy_ref, over },
+        OpReply::GivenUp => OpResult::GivenUp,
+        OpReply::Mended { added, lost, over } => OpResult::Mended { added, lost, over },
+        OpReply::NoPlace => rejected(Rejection::NoPlace),
         OpReply::TurnedBack => OpResult::TurnedBack,
         OpReply::AlreadyCancelled => OpResult::AlreadyCancelled,
         OpReply::PersonBooked => rejected(Rejection::PersonBooked),
@@ -341,6 +358,8 @@ fn code(result: &OpResult) -> &'static str {
         OpResult::Returned { .. } => "returned",
         OpResult::Converted { .. } => "converted",
         OpResult::TurnedBack => "turned_back",
+        OpResult::GivenUp => "given_up",
+        OpResult::Mended { .. } => "mended",
         OpResult::AlreadyCancelled => "already_cancelled",
         OpResult::Rejected { reason } => reason.code(),
     }

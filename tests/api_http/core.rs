@@ -61,7 +61,7 @@ async fn stocked(dir: &tempfile::TempDir, capacity: u32) -> Bridge {
         bridge.intake.submit(Event::Tick).await.unwrap();
         let claimed = bridge.intake.submit(Event::Claim { ticket: 0, max: 50 }).await.unwrap();
         let Answer::Claimed { ops } = claimed else { panic!("{claimed:?}") };
-        for op in ops {
+        for op in ops.into_iter().map(|given| given.op) {
             let OpWhat::Take { units } = op.what else { continue };
             bridge.intake.submit(Event::OpDone { op: op.position, result: OpResult::Taken { units } }).await.unwrap();
         }

@@ -11,7 +11,7 @@ use slotbridge::decide::{Event, MAX_FACTS};
 use slotbridge::domain::{Fact, ObjectName, Position, Timestamp, Value};
 use slotbridge::durable::{Answer, Submission};
 use slotbridge::intake::{Bounds, Intake};
-use slotbridge::legacy::{CutInfo, LegacyError, LegacyErrorKind, LegacyRead, RowSink};
+use slotbridge::legacy::{CutInfo, Hint, LegacyError, LegacyErrorKind, LegacyRead, RowSink};
 use slotbridge::mapping::catalogue::LayoutColumn;
 use slotbridge::mapping::{ColumnType, Layout, Role};
 use slotbridge::register::{IfMissing, Register};
@@ -58,11 +58,18 @@ impl Legacy {
         (Timestamp(tables.now), rows.filter(|row| keep(row)).cloned().collect())
     }
 
+    fn pass(&self, as_of: Timestamp, rows: Vec<Vec<Value>>, sink: &mut RowSink<'_>) -> Result<CutInfo, LegacyError> {
+        let count = rows.len() as u64;
+        for row in rows {
+            self.fails(0)?;
+            sink(row)?;
+        }
+        Ok(CutInfo { as_of, rows: count, scn_max: None })
+    }
+
     fn fails(&self, told: u64) -> Result<(), LegacyError> {
         match self.0.lock().unwrap().fails_after {
-            Some(after) if told >= after => {
-                Err(LegacyError { kind: LegacyErrorKind::Lost, in_doubt: false, message: String::from("ORA-03113") })
-            }
+            Some(after) if told >= after => Err(LegacyError::new(LegacyErrorKind::Lost, String::from("ORA-03113"))),
             _ => Ok(()),
         }
     }
@@ -92,33 +99,47 @@ impl LegacyRead for Legacy {
             }
         }
         self.fails(told)?;
-        Ok(CutInfo { as_of: cuts[0].0, rows: told })
+        Ok(CutInfo { as_of: cuts[0].0, rows: told, scn_max: None })
     }
 
-    fn changed_since(
+    fn page(
         &mut self,
         layout: &Layout,
-        since: Timestamp,
+        after: Option<&str>,
+        rows_max: u32,
         sink: &mut RowSink<'_>,
     ) -> Result<CutInfo, LegacyError> {
-        let at = layout.at_role(Role::UpdatedAt).unwrap();
-        let (as_of, rows) = self.select(layout, |row| row[at].as_time().is_some_and(|time| time >= since));
-        let count = rows.len() as u64;
-        for row in rows {
-            self.fails(0)?;
-            sink(row)?;
-        }
-        Ok(CutInfo { as_of, rows: count })
+        let at = layout.at_role(Role::Key).unwrap();
+        let key = |row: &[Value]| row[at].as_text().unwrap_or_default().to_owned();
+        let (as_of, mut rows) = self.select(layout, |row| after.is_none_or(|after| key(row).as_str() > after));
+        rows.sort_by_key(|row| key(row));
+        rows.truncate(rows_max as usize);
+        self.pass(as_of, rows, sink)
     }
 
-    fn by_keys(&mut self, layout: &Layout, keys: &[&str], sink: &mut RowSink<'_>) -> Result<CutInfo, LegacyError> {
-        assert!(keys.len() <= 500);
-        let (as_of, rows) = self.select(layout, |row| keys.contains(&row[0].as_text().unwrap()));
-        let count = rows.len() as u64;
-        for row in rows {
-            sink(row)?;
-        }
-        Ok(CutInfo { as_of, rows: count })
+    fn hinted(&mut self, layout: &Layout, hint: &Hint<'_>, sink: &mut RowSink<'_>) -> Result<CutInfo, LegacyError> {
+        let at = |role| layout.at_role(role).unwrap();
+        let (as_of, rows) = match hint {
+            Hint::Since(since) => {
+                let at = at(Role::UpdatedAt);
+                self.select(layout, |row| row[at].as_time().is_some_and(|time| time >= *since))
+            }
+            Hint::Keys(keys) => {
+                assert!(keys.len() <= 500);
+                self.select(layout, |row| keys.contains(&row[0].as_text().unwrap()))
+            }
+            Hint::Tail(from) => self.select(layout, |row| row[0].as_text().unwrap() >= *from),
+            Hint::Window { from, until } => {
+                let at = at(Role::Start);
+                self.select(layout, |row| row[at].as_time().is_some_and(|time| *from <= time && time < *until))
+            }
+            Hint::Scn(_) => self.select(layout, |_| true),
+        };
+        self.pass(as_of, rows, sink)
+    }
+
+    fn lag_ms(&mut self) -> Result<u64, LegacyError> {
+        Ok(0)
     }
 
     fn statements(&self) -> u64 {

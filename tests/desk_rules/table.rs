@@ -141,7 +141,13 @@ impl Table {
 
     pub fn claim(&mut self) -> Vec<Op> {
         let after = self.step(Event::Claim { ticket: 0, max: 50 });
-        after.into_iter().find_map(|a| if let After::Claimed { ops, .. } = a { Some(ops) } else { None }).unwrap()
+        after
+            .into_iter()
+            .find_map(|a| if let After::Claimed { ops, .. } = a { Some(ops) } else { None })
+            .unwrap()
+            .into_iter()
+            .map(|given| given.op)
+            .collect()
     }
 
     pub fn done(&mut self, op: &Op, result: OpResult) {
@@ -162,7 +168,7 @@ impl Table {
     pub fn applied(&mut self, partner: PartnerId, name: &str, who: u32) -> (BookingId, Op) {
         let id = self.booked(partner, name, who);
         let convert = self.claim().into_iter().find(|op| op.position == id.0).expect("a convert was asked");
-        self.done(&convert, OpResult::Converted { legacy_ref: "R1".into() });
+        self.done(&convert, OpResult::Converted { legacy_ref: "R1".into(), over: false });
         (id, convert)
     }
 

@@ -1,6 +1,6 @@
 //! A connection that fails as connections do, around any writer.
 
-use slotbridge::legacy::{Control, Heartbeat, LegacyError, LegacyErrorKind, LegacyWrite, OpReply, OpRequest};
+use slotbridge::legacy::{Agency, Heartbeat, LegacyError, LegacyErrorKind, LegacyWrite, OpReply, OpRequest};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fault {
@@ -18,7 +18,7 @@ pub struct Faulty {
 
 impl LegacyWrite for Faulty {
     fn apply(&mut self, ops: &[OpRequest]) -> Result<Vec<OpReply>, LegacyError> {
-        let lost = |in_doubt| LegacyError { kind: LegacyErrorKind::Lost, in_doubt, message: "lost by the test".into() };
+        let lost = |in_doubt| LegacyError { in_doubt, ..LegacyError::new(LegacyErrorKind::Lost, "lost by the test") };
         match self.next.take() {
             Some(Fault::LostRequest) => Err(lost(false)),
             Some(Fault::LostReply) => {
@@ -29,8 +29,12 @@ impl LegacyWrite for Faulty {
         }
     }
 
-    fn control(&mut self) -> Result<Control, LegacyError> {
-        self.inner.control()
+    fn agency(&mut self) -> Result<Agency, LegacyError> {
+        self.inner.agency()
+    }
+
+    fn released(&mut self, request: u64) -> Result<(), LegacyError> {
+        self.inner.released(request)
     }
 
     fn heartbeat(&mut self, beat: Heartbeat) -> Result<(), LegacyError> {

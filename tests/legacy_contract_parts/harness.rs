@@ -3,13 +3,11 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use slotbridge::domain::{Incarnation, ObjectName, OpId, Position, SeriesId, SlotKey, Timestamp, Value};
+use slotbridge::domain::{AllotmentMode, Incarnation, ObjectName, OpId, Position, SeriesId, SlotKey, Timestamp, Value};
 use slotbridge::legacy::sqlite::native::{NativeSeller, Selling};
 use slotbridge::legacy::sqlite::recount::{Recount, recount};
-use slotbridge::legacy::sqlite::{
-    AllotmentMode, PersonConstraint, Settings, SqliteRead, SqliteWrite, generate, schema,
-};
-use slotbridge::legacy::{LegacyOp, LegacyRead, LegacyWrite, OpReply, OpRequest, PersonKey};
+use slotbridge::legacy::sqlite::{PersonConstraint, Settings, SqliteRead, SqliteWrite, generate, schema};
+use slotbridge::legacy::{Hint, LegacyOp, LegacyRead, LegacyWrite, OpReply, OpRequest, PersonKey, Unbacked};
 use slotbridge::mapping::Layout;
 use slotbridge::mapping::catalogue::{ColumnType, LayoutColumn, Role};
 
@@ -119,7 +117,7 @@ pub fn op_id(position: u64) -> OpId {
 }
 
 pub fn request(position: u64, slot: &SlotKey, what: LegacyOp) -> OpRequest {
-    OpRequest { id: op_id(position), slot: slot.clone(), what }
+    OpRequest { id: op_id(position), slot: slot.clone(), mode: AllotmentMode::Counter, what }
 }
 
 pub fn apply(writer: &mut dyn LegacyWrite, position: u64, slot: &SlotKey, what: LegacyOp) -> OpReply {
@@ -127,7 +125,11 @@ pub fn apply(writer: &mut dyn LegacyWrite, position: u64, slot: &SlotKey, what: 
 }
 
 pub fn convert(person: &PersonKey) -> LegacyOp {
-    LegacyOp::Convert { person: person.clone(), series: SeriesId::new("covid19-1").unwrap() }
+    LegacyOp::Convert {
+        person: person.clone(),
+        series: SeriesId::new("covid19-1").unwrap(),
+        unbacked: Unbacked::Refuse,
+    }
 }
 
 pub fn layout(object: &str, view: &str, columns: &[(&str, ColumnType, Option<Role>)]) -> Layout {
@@ -178,7 +180,7 @@ pub fn bookings() -> Layout {
 pub fn row_of(reader: &mut dyn LegacyRead, slot: &SlotKey) -> Vec<Value> {
     let mut found = Vec::new();
     reader
-        .by_keys(&slots(), &[slot.as_str()], &mut |row| {
+        .hinted(&slots(), &Hint::Keys(&[slot.as_str()]), &mut |row| {
             found.push(row);
             Ok(())
         })

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use slotbridge::decide::{AllotmentMode, Event, OpResult};
+use slotbridge::decide::{Event, OpResult};
 use slotbridge::domain::*;
 use slotbridge::durable::Answer;
 
@@ -154,7 +154,7 @@ impl World {
         if self.worker.len() < 5 {
             let Some(answers) = self.batch(vec![Event::Claim { ticket: 0, max: 5 }]) else { return };
             if let Some(Some(Answer::Claimed { ops })) = answers.into_iter().next() {
-                self.worker.extend(ops);
+                self.worker.extend(ops.into_iter().map(|given| given.op));
             }
         }
         let mut left = Vec::new();

@@ -132,8 +132,9 @@ impl Legacy {
                     row.escrow -= 1;
                 }
                 let key = self.insert(*person, &op.slot, series, Some(op.position));
-                OpResult::Converted { legacy_ref: key.into() }
+                OpResult::Converted { legacy_ref: key.into(), over: false }
             }
+            OpWhat::Place { .. } | OpWhat::Mend { .. } => OpResult::Rejected { reason: Rejection::LegacyRule },
             OpWhat::Cancel { convert, .. } => {
                 let found = self.reservations.values_mut().find(|r| r.op == Some(*convert));
                 let Some(reservation) = found else { return OpResult::Rejected { reason: Rejection::LegacyRule } };

@@ -1,6 +1,6 @@
 //! What a seed draws: how big the world is, how often it fails, and what its seeds must meet between them.
 
-use slotbridge::decide::AllotmentMode;
+use slotbridge::domain::AllotmentMode;
 
 pub const MUST_BE_EXERCISED: [&str; 26] = [
     "outage",

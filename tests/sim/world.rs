@@ -8,9 +8,7 @@ mod partners;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 
-use slotbridge::decide::{
-    AllotmentMode, CohortSet, Desk, Event, Op, Policy, RefillPolicy, SeriesPolicy, Snapshot, What,
-};
+use slotbridge::decide::{CohortSet, Desk, Event, Op, Policy, RefillPolicy, SeriesPolicy, Snapshot, What};
 use slotbridge::domain::*;
 use slotbridge::durable::{Answer, Submission};
 use slotbridge::ledger::Committer;

@@ -31,7 +31,7 @@ fn done(position: u64, op: u64, result: OpResult) -> Entry {
 }
 
 fn converted(position: u64, op: u64) -> Entry {
-    done(position, op, OpResult::Converted { legacy_ref: "R1".into() })
+    done(position, op, OpResult::Converted { legacy_ref: "R1".into(), over: false })
 }
 
 fn cancelled(position: u64, booking: u64, coalesced: bool) -> Entry {

@@ -26,21 +26,13 @@ pub use read::SqliteRead;
 pub use write::SqliteWrite;
 
 use super::{LegacyError, LegacyErrorKind};
+use crate::domain::AllotmentMode;
 
 /// How long a statement waits for another writer. The longest native transaction (a recount) takes about 1 s.
 pub const BUSY_TIMEOUT_MS: u32 = 10_000;
 
 /// Now, as `UPD_DT` columns hold it: Korean wall clock with milliseconds.
 pub(crate) const NOW_SQL: &str = "strftime('%Y-%m-%d %H:%M:%f', 'now', '+9 hours')";
-
-/// How units come to the bridge (booking rules, allotment modes).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum AllotmentMode {
-    /// The bridge raises the booked counter, guarded by the capacity.
-    Counter,
-    /// The agency assigns units; the bridge never takes.
-    Quota,
-}
 
 /// What keeps a person from two active reservations in a series.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -123,5 +115,5 @@ pub(crate) fn failure(error: rusqlite::Error) -> LegacyError {
         rusqlite::Error::QueryReturnedNoRows => (LegacyErrorKind::Halt, "a row that must exist is missing".to_owned()),
         _ => (LegacyErrorKind::Halt, "SQLite refused the call".to_owned()),
     };
-    LegacyError { kind, in_doubt: false, message }
+    LegacyError::new(kind, message)
 }

@@ -264,11 +264,10 @@ fn book(tx: &Transaction<'_>, selling: Selling, slot: &str, person: &str) -> Res
     let sql = format!("INSERT INTO TB_RESV VALUES (?1, ?2, ?3, ?4, 'A', NULL, NULL, NULL, {NOW_SQL}, {NOW_SQL})");
     match tx.prepare_cached(&sql).and_then(|mut s| s.execute(params![resv_no, slot, person, series])) {
         Ok(_) => Ok(NativeOutcome::Booked { resv_no }),
-        Err(rusqlite::Error::SqliteFailure(e, _)) if e.code == ErrorCode::ConstraintViolation => Err(LegacyError {
-            kind: LegacyErrorKind::Halt,
-            in_doubt: false,
-            message: "the reservation breaks a constraint that was just checked".to_owned(),
-        }),
+        Err(rusqlite::Error::SqliteFailure(e, _)) if e.code == ErrorCode::ConstraintViolation => Err(LegacyError::new(
+            LegacyErrorKind::Halt,
+            "the reservation breaks a constraint that was just checked".to_owned(),
+        )),
         Err(error) => Err(failure(error)),
     }
 }

@@ -10,12 +10,11 @@ use rusqlite::{Connection, Row, ToSql};
 
 use super::{BUSY_TIMEOUT_MS, NOW_SQL, failure, open_connection, wall};
 use crate::domain::{Timestamp, Value};
-use crate::legacy::{CutInfo, LegacyError, LegacyErrorKind, LegacyRead, RowSink};
+use crate::legacy::{CutInfo, Hint, KEYS_MAX, LegacyError, LegacyErrorKind, LegacyRead, RowSink};
 use crate::mapping::catalogue::{ColumnType, Layout, LayoutColumn, Role};
 
-/// Most keys of one `by_keys`; lists are padded to one of the sizes so that there are three statements to parse.
-pub const MAX_KEYS: usize = 500;
-const KEY_LIST_SIZES: [usize; 3] = [20, 100, MAX_KEYS];
+/// Lists of keys are padded to one of these sizes, so that there are three statements to parse.
+const KEY_LIST_SIZES: [usize; 3] = [20, 100, KEYS_MAX];
 
 pub struct SqliteRead {
     connection: Connection,
@@ -39,7 +38,7 @@ impl SqliteRead {
         self.statements += 3;
         let result = legacy_now(&self.connection).and_then(|as_of| {
             let rows = read(&self.connection, &mut self.statements)?;
-            Ok(CutInfo { as_of, rows })
+            Ok(CutInfo { as_of, rows, scn_max: None })
         });
         let ended = self.connection.execute_batch("ROLLBACK").map_err(failure);
         let info = result?;
@@ -78,6 +77,62 @@ impl LegacyRead for SqliteRead {
         })
     }
 
+    fn page(
+        &mut self,
+        layout: &Layout,
+        after: Option<&str>,
+        rows_max: u32,
+        sink: &mut RowSink<'_>,
+    ) -> Result<CutInfo, LegacyError> {
+        let key = quoted(role_column(layout, Role::Key)?)?;
+        let tail = format!("WHERE ?1 IS NULL OR {key} > ?1 ORDER BY {key} LIMIT ?2");
+        self.snapshot(&mut |connection, statements| {
+            *statements += 1;
+            select(connection, layout, &tail, &[&after, &rows_max], sink)
+        })
+    }
+
+    fn hinted(&mut self, layout: &Layout, hint: &Hint<'_>, sink: &mut RowSink<'_>) -> Result<CutInfo, LegacyError> {
+        match hint {
+            Hint::Since(since) => self.changed_since(layout, *since, sink),
+            Hint::Keys(keys) => self.by_keys(layout, keys, sink),
+            Hint::Tail(from) => {
+                let tail = format!("WHERE {} >= ?1", quoted(role_column(layout, Role::Key)?)?);
+                self.tail(layout, &tail, &[from], sink)
+            }
+            Hint::Window { from, until } => {
+                let start = quoted(role_column(layout, Role::Start)?)?;
+                let tail = format!("WHERE {start} >= ?1 AND {start} < ?2");
+                self.tail(layout, &tail, &[&wall::stamp(*from), &wall::stamp(*until)], sink)
+            }
+            // SQLite has no commit numbers: every row may have changed.
+            Hint::Scn(_) => self.tail(layout, "", &[], sink),
+        }
+    }
+
+    fn lag_ms(&mut self) -> Result<u64, LegacyError> {
+        Ok(0)
+    }
+
+    fn statements(&self) -> u64 {
+        self.statements
+    }
+}
+
+impl SqliteRead {
+    fn tail(
+        &mut self,
+        layout: &Layout,
+        tail: &str,
+        bound: &[&dyn ToSql],
+        sink: &mut RowSink<'_>,
+    ) -> Result<CutInfo, LegacyError> {
+        self.snapshot(&mut |connection, statements| {
+            *statements += 1;
+            select(connection, layout, tail, bound, sink)
+        })
+    }
+
     fn changed_since(
         &mut self,
         layout: &Layout,
@@ -85,23 +140,16 @@ impl LegacyRead for SqliteRead {
         sink: &mut RowSink<'_>,
     ) -> Result<CutInfo, LegacyError> {
         let tail = format!("WHERE {} >= ?1", quoted(role_column(layout, Role::UpdatedAt)?)?);
-        let stamp = wall::stamp(since);
-        self.snapshot(&mut |connection, statements| {
-            *statements += 1;
-            select(connection, layout, &tail, &[&stamp], sink)
-        })
+        self.tail(layout, &tail, &[&wall::stamp(since)], sink)
     }
 
     fn by_keys(&mut self, layout: &Layout, keys: &[&str], sink: &mut RowSink<'_>) -> Result<CutInfo, LegacyError> {
-        if keys.len() > MAX_KEYS {
-            return Err(LegacyError {
-                kind: LegacyErrorKind::Halt,
-                in_doubt: false,
-                message: format!("{} keys asked for at once, at most {MAX_KEYS}", keys.len()),
-            });
+        if keys.len() > KEYS_MAX {
+            let message = format!("{} keys asked for at once, at most {KEYS_MAX}", keys.len());
+            return Err(LegacyError::new(LegacyErrorKind::Halt, message));
         }
         let key = quoted(role_column(layout, Role::Key)?)?;
-        let size = KEY_LIST_SIZES.into_iter().find(|size| *size >= keys.len()).unwrap_or(MAX_KEYS);
+        let size = KEY_LIST_SIZES.into_iter().find(|size| *size >= keys.len()).unwrap_or(KEYS_MAX);
         let tail = format!("WHERE {key} IN ({})", vec!["?"; size].join(","));
         let pad = keys.last();
         self.snapshot(&mut |connection, statements| {
@@ -111,10 +159,6 @@ impl LegacyRead for SqliteRead {
                 keys.iter().chain(std::iter::repeat(pad)).take(size).map(|k| k as &dyn ToSql).collect();
             select(connection, layout, &tail, &padded, sink)
         })
-    }
-
-    fn statements(&self) -> u64 {
-        self.statements
     }
 }
 
@@ -207,5 +251,5 @@ fn printable(name: &str) -> String {
 }
 
 fn schema_error(message: String) -> LegacyError {
-    LegacyError { kind: LegacyErrorKind::Schema, in_doubt: false, message }
+    LegacyError::new(LegacyErrorKind::Schema, message)
 }

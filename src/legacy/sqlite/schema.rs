@@ -46,14 +46,11 @@ pub fn create(path: &Path, constraint: PersonConstraint) -> Result<Connection, L
             .query_row("SELECT VERSION, PERSON_CONSTRAINT FROM SB_META", [], |row| Ok((row.get(0)?, row.get(1)?)))
             .map_err(failure)?;
         if version != VERSION || had != constraint.code() {
-            return Err(LegacyError {
-                kind: LegacyErrorKind::Operator,
-                in_doubt: false,
-                message: format!(
-                    "the file holds interface schema {version} with person constraint {had}, wanted {VERSION} with {}",
-                    constraint.code()
-                ),
-            });
+            let message = format!(
+                "the file holds interface schema {version} with person constraint {had}, wanted {VERSION} with {}",
+                constraint.code()
+            );
+            return Err(LegacyError::new(LegacyErrorKind::Operator, message));
         }
         return Ok(connection);
     }

@@ -6,10 +6,12 @@
 
 use rusqlite::{Connection, ErrorCode, OptionalExtension, Transaction, TransactionBehavior, params};
 
-use super::{AllotmentMode, NOW_SQL, PersonConstraint, Settings, failure, open_connection};
-use crate::domain::{OpId, SeriesId, SlotKey};
+use super::{NOW_SQL, PersonConstraint, Settings, failure, open_connection};
+use crate::domain::{AllotmentMode, OpId, SeriesId, SlotKey};
+use crate::legacy::stored::{body_hash, decode, encode};
 use crate::legacy::{
-    Control, Heartbeat, LegacyError, LegacyErrorKind, LegacyOp, LegacyWrite, MAX_OPS, OpReply, OpRequest, PersonKey,
+    Agency, Control, Fence, Heartbeat, LegacyError, LegacyErrorKind, LegacyOp, LegacyWrite, MAX_OPS, OpReply,
+    OpRequest, PersonKey,
 };
 
 /// Code of a `LegacyRule` reply: the legacy system has no such person.
@@ -36,11 +38,10 @@ impl SqliteWrite {
             })
             .map_err(failure)?;
         if settings.person_constraint == PersonConstraint::UniqueIndex && !had {
-            return Err(LegacyError {
-                kind: LegacyErrorKind::Operator,
-                in_doubt: false,
-                message: "person_constraint is unique_index but the schema has no index UX_RESV_ACTIVE".to_owned(),
-            });
+            return Err(LegacyError::new(
+                LegacyErrorKind::Operator,
+                "person_constraint is unique_index but the schema has no index UX_RESV_ACTIVE".to_owned(),
+            ));
         }
         Ok(SqliteWrite {
             connection,
@@ -72,9 +73,20 @@ impl LegacyWrite for SqliteWrite {
         Ok(replies)
     }
 
-    fn control(&mut self) -> Result<Control, LegacyError> {
-        self.statements += 1;
-        control_state(&self.connection)
+    fn agency(&mut self) -> Result<Agency, LegacyError> {
+        self.statements += 2;
+        let control = control_state(&self.connection)?;
+        let (last_op, token): (Option<String>, String) = self
+            .connection
+            .query_row("SELECT LAST_OP, TOKEN FROM SB_FENCE", [], |r| Ok((r.get(0)?, r.get(1)?)))
+            .map_err(failure)?;
+        let last_op = last_op.map(|text| text.parse()).transpose();
+        let last_op = last_op.map_err(|_| halt("SB_FENCE holds something that is not an op id".to_owned()))?;
+        Ok(Agency { control, fence: Fence { last_op, open: token == "OPEN" }, releases: Vec::new() })
+    }
+
+    fn released(&mut self, _request: u64) -> Result<(), LegacyError> {
+        Ok(())
     }
 
     fn heartbeat(&mut self, beat: Heartbeat) -> Result<(), LegacyError> {
@@ -162,8 +174,11 @@ impl Batch<'_> {
         let reply = match &op.what {
             LegacyOp::Take { units } => self.take(op, *units)?,
             LegacyOp::Return { units } => self.give_back(op, *units)?,
-            LegacyOp::Convert { person, series } => self.convert(op, person, series)?,
+            LegacyOp::Convert { person, series, .. } => self.convert(op, person, series)?,
             LegacyOp::Cancel { convert } => self.cancel(op, *convert)?,
+            LegacyOp::Place { .. } | LegacyOp::Mend { .. } => {
+                return Err(halt(format!("op {id} is of an unknown kind")));
+            }
         };
         let sql = format!("INSERT INTO SB_APPLIED VALUES (?1, ?2, ?3, {NOW_SQL})");
         self.change(&sql, params![id, hash, encode(&reply)])?;
@@ -246,7 +261,7 @@ impl Batch<'_> {
             Err(error) => return Err(failure(error)),
         }
         self.escrow(&op.slot, -1, op.id)?;
-        Ok(OpReply::Converted { legacy_ref: legacy_ref.into() })
+        Ok(OpReply::Converted { legacy_ref: legacy_ref.into(), over: false })
     }
 
     fn cancel(&mut self, op: &OpRequest, convert: OpId) -> Result<OpReply, LegacyError> {
@@ -354,49 +369,6 @@ fn control_state(connection: &Connection) -> Result<Control, LegacyError> {
     }
 }
 
-/// SHA-256 over the op's words, hexadecimal.
-fn body_hash(op: &OpRequest) -> String {
-    let slot = &op.slot;
-    let words = match &op.what {
-        LegacyOp::Take { units } => format!("take\n{slot}\n{units}"),
-        LegacyOp::Return { units } => format!("return\n{slot}\n{units}"),
-        LegacyOp::Convert { person, series } => format!("convert\n{slot}\n{}\n{series}", person.0),
-        LegacyOp::Cancel { convert } => format!("cancel\n{slot}\n{convert}"),
-    };
-    let digest = ring::digest::digest(&ring::digest::SHA256, words.as_bytes());
-    digest.as_ref().iter().map(|b| format!("{b:02x}")).collect()
-}
-
-fn encode(reply: &OpReply) -> String {
-    match reply {
-        OpReply::Taken { units } => format!("taken {units}"),
-        OpReply::Returned { units } => format!("returned {units}"),
-        OpReply::Converted { legacy_ref } => format!("converted {legacy_ref}"),
-        OpReply::TurnedBack => "turned_back".to_owned(),
-        OpReply::AlreadyCancelled => "already_cancelled".to_owned(),
-        OpReply::PersonBooked => "person_booked".to_owned(),
-        OpReply::SlotMissing => "slot_missing".to_owned(),
-        OpReply::EscrowEroded => "escrow_eroded".to_owned(),
-        OpReply::LegacyRule { code } => format!("legacy_rule {code}"),
-    }
-}
-
-fn decode(text: &str) -> Option<OpReply> {
-    let (word, rest) = text.split_once(' ').unwrap_or((text, ""));
-    Some(match word {
-        "taken" => OpReply::Taken { units: rest.parse().ok()? },
-        "returned" => OpReply::Returned { units: rest.parse().ok()? },
-        "converted" => OpReply::Converted { legacy_ref: rest.into() },
-        "turned_back" => OpReply::TurnedBack,
-        "already_cancelled" => OpReply::AlreadyCancelled,
-        "person_booked" => OpReply::PersonBooked,
-        "slot_missing" => OpReply::SlotMissing,
-        "escrow_eroded" => OpReply::EscrowEroded,
-        "legacy_rule" => rule(rest),
-        _ => return None,
-    })
-}
-
 fn rule(code: &str) -> OpReply {
     OpReply::LegacyRule { code: code.to_owned() }
 }
@@ -409,33 +381,9 @@ fn commit_failure(error: rusqlite::Error) -> LegacyError {
 }
 
 fn halt(message: String) -> LegacyError {
-    LegacyError { kind: LegacyErrorKind::Halt, in_doubt: false, message }
+    LegacyError::new(LegacyErrorKind::Halt, message)
 }
 
 fn operator(message: &str) -> LegacyError {
-    LegacyError { kind: LegacyErrorKind::Operator, in_doubt: false, message: message.to_owned() }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_stored_reply_reads_back() {
-        let replies = [
-            OpReply::Taken { units: 3 },
-            OpReply::Returned { units: 0 },
-            OpReply::Converted { legacy_ref: "R0000000001".into() },
-            OpReply::TurnedBack,
-            OpReply::AlreadyCancelled,
-            OpReply::PersonBooked,
-            OpReply::SlotMissing,
-            OpReply::EscrowEroded,
-            OpReply::LegacyRule { code: "person_missing".to_owned() },
-        ];
-        for reply in replies {
-            assert_eq!(decode(&encode(&reply)), Some(reply));
-        }
-        assert_eq!(decode("gone"), None);
-    }
+    LegacyError::new(LegacyErrorKind::Operator, message.to_owned())
 }
