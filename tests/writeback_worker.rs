@@ -78,7 +78,8 @@ impl Books {
             LegacyOp::Take { .. } if self.control == Some(Control::Drain) => OpReply::Taken { units: 0 },
             LegacyOp::Take { units } => OpReply::Taken { units: *units },
             LegacyOp::Return { units } => OpReply::Returned { units: *units },
-            LegacyOp::Convert { .. } => {
+            LegacyOp::Mend { .. } => OpReply::Mended { added: 0, lost: 0, over: 0 },
+            LegacyOp::Convert { .. } | LegacyOp::Place { .. } => {
                 self.reservations += 1;
                 OpReply::Converted { legacy_ref: Arc::from(format!("R{}", self.reservations)), over: false }
             }
