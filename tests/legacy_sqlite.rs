@@ -44,7 +44,12 @@ impl Legacy {
 
 fn take(position: u64, slot: &SlotKey, units: u32) -> OpRequest {
     let id = OpId { incarnation: Incarnation(7), position: Position(position) };
-    OpRequest { id, slot: slot.clone(), what: LegacyOp::Take { units } }
+    OpRequest {
+        id,
+        slot: slot.clone(),
+        mode: slotbridge::domain::AllotmentMode::Counter,
+        what: LegacyOp::Take { units },
+    }
 }
 
 #[test]
