@@ -2,8 +2,7 @@
 -- names, code tables, staff names and remarks in every table. Types are stated as Oracle would state them.
 -- DATE columns hold text, Korean wall clock: 'YYYY-MM-DD HH:MM:SS', and UPD_DT 'YYYY-MM-DD HH:MM:SS.mmm', so that
 -- texts compare as times do. A statement that changes a row sets its UPD_DT.
--- {TOTAL}, {BOOKED} and {NAMED} stand for what depends on how the application keeps count of what is sold; schema.rs
--- has the texts.
+-- Names in braces stand for what depends on how the application keeps count of what is sold; schema.rs has the texts.
 
 CREATE TABLE TB_SIDO (
   SIDO_CD VARCHAR2(10) NOT NULL PRIMARY KEY,
