@@ -369,5 +369,4 @@ fn ora_in(line: &str) -> Option<u32> {
 }
 
 #[cfg(test)]
-#[path = "error_tests.rs"]
 mod tests;

@@ -263,5 +263,4 @@ fn wall_of(at: Timestamp) -> oracle::Result<oracle::sql_type::Timestamp> {
 }
 
 #[cfg(test)]
-#[path = "values_tests.rs"]
 mod tests;
