@@ -76,7 +76,7 @@ impl Harness for Sqlite {
         let key = format!("T{}", NEXT.fetch_add(1, std::sync::atomic::Ordering::Relaxed));
         self.sql(
             "INSERT INTO TB_SLOT SELECT ?1, SITE_NO, 'covid19-1', RSV_DT, DUR_MI, VCN_CD, DOSE_NO, MIN_AGE, '1', ?2, \
-             0, 0, NULL, CHRG_NM, RMK, REG_DT, UPD_DT FROM TB_SLOT LIMIT 1",
+             0, 0, NULL, CHRG_NM, RMK, REG_DT, UPD_DT, 0 FROM TB_SLOT LIMIT 1",
             rusqlite::params![key, capacity],
         );
         SlotKey::new(&key).unwrap()
