@@ -7,6 +7,7 @@
 //! Not here: triggers, change notification, log mining, array DML (its row counts fail on 11.2), SELECT * of anything.
 
 mod breaker;
+pub mod catalogue;
 pub mod charset;
 pub mod client;
 pub mod error;
@@ -17,11 +18,15 @@ pub mod select;
 pub mod session;
 pub mod settings;
 pub mod sql;
+mod sql_write;
 pub mod values;
 mod watchdog;
+pub mod write;
 
+pub use catalogue::catalogue;
 pub use error::{ErrorClass, Failure, Step};
 pub use process::Oracle;
 pub use read::OracleRead;
 pub use session::Session;
 pub use settings::{Account, Login, Settings, TextMode};
+pub use write::OracleWrite;
