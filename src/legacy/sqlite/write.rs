@@ -25,6 +25,7 @@ pub struct SqliteWrite {
     connection: Connection,
     allotment: AllotmentMode,
     person_constraint: PersonConstraint,
+    leaves_fence: bool,
     statements: u64,
 }
 
@@ -47,6 +48,7 @@ impl SqliteWrite {
             connection,
             allotment: settings.allotment,
             person_constraint: settings.person_constraint,
+            leaves_fence: false,
             statements: 0,
         })
     }
@@ -63,6 +65,7 @@ impl LegacyWrite for SqliteWrite {
             tx: &tx,
             allotment: self.allotment,
             person_constraint: self.person_constraint,
+            leaves_fence: self.leaves_fence,
             draining: false,
             statements: 0,
         };
@@ -99,6 +102,11 @@ impl LegacyWrite for SqliteWrite {
         Ok(())
     }
 
+    fn leave_fence(&mut self) -> bool {
+        self.leaves_fence = true;
+        true
+    }
+
     fn statements(&self) -> u64 {
         self.statements
     }
@@ -109,6 +117,7 @@ struct Batch<'a> {
     tx: &'a Transaction<'a>,
     allotment: AllotmentMode,
     person_constraint: PersonConstraint,
+    leaves_fence: bool,
     draining: bool,
     statements: u64,
 }
@@ -146,7 +155,8 @@ impl Batch<'_> {
         for op in ops {
             replies.push(self.once(op)?);
         }
-        if let Some(last) = ops.iter().map(|op| op.id).max_by_key(|id| id.position) {
+        let last = ops.iter().map(|op| op.id).max_by_key(|id| id.position);
+        if let Some(last) = last.filter(|_| !self.leaves_fence) {
             let incarnation = format!("{:016x}", last.incarnation.0);
             self.change(
                 "UPDATE SB_FENCE SET LAST_OP = CASE WHEN INCARNATION = ?1 AND LAST_OP > ?2 THEN LAST_OP ELSE ?2 END, \
