@@ -13,7 +13,7 @@ pub use server::{Commands, serve};
 
 use serde::{Deserialize, Serialize};
 
-use crate::domain::SlotKey;
+use crate::domain::{Position, SlotKey};
 
 /// Name of the socket in the data folder.
 pub const SOCKET: &str = "admin.sock";
@@ -21,6 +21,8 @@ pub const SOCKET: &str = "admin.sock";
 pub const LINE_BYTES_MAX: usize = 64 * 1024;
 /// Slots that one release may name.
 pub const RELEASE_MAX: usize = 1_000;
+/// Ops that one retry may name.
+pub const RETRY_MAX: usize = 100;
 
 /// What may be asked: `{"ask":"status"}`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -32,6 +34,15 @@ pub enum Ask {
     /// Gives every free unit of these slots back to the legacy system.
     Release {
         slots: Vec<SlotKey>,
+    },
+    /// Has write-back run ops again that it set aside.
+    Retry {
+        ops: Vec<Position>,
+    },
+    /// Says what became of an op that was set aside: the RESULT of `SB_APPLIED`; without one, it was never applied.
+    Settle {
+        op: Position,
+        result: Option<String>,
     },
 }
 

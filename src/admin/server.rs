@@ -10,7 +10,7 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
 use tokio_util::sync::CancellationToken;
 
-use super::{Ask, LINE_BYTES_MAX, RELEASE_MAX, Told};
+use super::{Ask, LINE_BYTES_MAX, RELEASE_MAX, RETRY_MAX, Told};
 
 /// Connections served at once; one more waits.
 const CONNECTIONS_MAX: usize = 8;
@@ -105,6 +105,11 @@ async fn answer(line: &[u8], commands: &Arc<dyn Commands>) -> Told {
     {
         return refuse("too_many_slots", "a release names at most 1000 slots");
     }
+    if let Ask::Retry { ops } = &ask
+        && ops.len() > RETRY_MAX
+    {
+        return refuse("too_many_ops", "a retry names at most 100 ops");
+    }
     let commands = commands.clone();
     match tokio::task::spawn_blocking(move || commands.answer(ask)).await {
         Ok(told) => told,
@@ -145,6 +150,9 @@ mod tests {
         let slots = vec![crate::domain::SlotKey::new("1").unwrap(); RELEASE_MAX + 1];
         let error = ask(&path, &Ask::Release { slots }).unwrap_err().to_string();
         assert!(error.contains("at most 1000 slots"), "{error}");
+        let ops = vec![crate::domain::Position(1); RETRY_MAX + 1];
+        let error = ask(&path, &Ask::Retry { ops }).unwrap_err().to_string();
+        assert!(error.contains("at most 100 ops"), "{error}");
         let raw = |line: &[u8]| {
             use std::io::{Read, Write};
             let mut stream = std::os::unix::net::UnixStream::connect(&path).unwrap();

@@ -10,6 +10,8 @@ use crate::domain::Incarnation;
 use crate::durable::Answer;
 use crate::intake::{Bounds, Declined, Intake};
 use crate::ledger::{Hash, Head, LedgerReader, snapshot};
+use crate::legacy::stored;
+use crate::writeback::{self, Order, Orders};
 
 use super::desk::Window;
 use super::meter::Condition;
@@ -19,7 +21,7 @@ const SNAPSHOT_WAIT: Duration = Duration::from_secs(30);
 
 /// A way to the desk that the stop can shut: the committer ends once nobody can submit any more, and jobs and
 /// measurements may outlive the threads that they look at.
-#[derive(Clone)]
+#[derive(Clone, Default)]
 pub struct Door(Arc<Mutex<Option<Intake>>>);
 
 impl Door {
@@ -51,6 +53,29 @@ pub struct Control {
     pub condition: Arc<Condition>,
     pub door: Door,
     pub snapshots: Snapshots,
+    pub orders: Orders,
+}
+
+impl Control {
+    /// Only ops that are set aside can be ordered; anything else would be decided behind the worker's back.
+    fn order(&self, orders: Vec<Order>) -> Told {
+        let aside = self.condition.writeback().aside;
+        for order in &orders {
+            let (Order::Retry { op } | Order::Settle { op, .. }) = order;
+            if !aside.iter().any(|aside| aside.op == *op) {
+                let detail = format!("op {op} is not set aside; `slotbridge status` lists those that are");
+                return Told::Error { code: "not_set_aside".to_owned(), detail };
+            }
+        }
+        let count = orders.len();
+        for order in orders {
+            if !self.orders.give(order) {
+                let detail = "too many orders wait already; try again in a second".to_owned();
+                return Told::Error { code: "too_many_orders".to_owned(), detail };
+            }
+        }
+        Told::Ok(serde_json::json!({ "ordered": count }))
+    }
 }
 
 /// Writes the desk's state beside the ledger.
@@ -85,6 +110,21 @@ impl Commands for Control {
                 Ok(path) => Told::Ok(serde_json::json!({ "written": path })),
                 Err(detail) => Told::Error { code: "snapshot_failed".to_owned(), detail },
             },
+            Ask::Retry { ops } => self.order(ops.into_iter().map(|op| Order::Retry { op }).collect()),
+            Ask::Settle { op, result } => {
+                let reply = match result.as_deref() {
+                    None => Some(writeback::not_applied()),
+                    Some(text) => stored::decode(text),
+                };
+                match reply {
+                    Some(reply) => self.order(vec![Order::Settle { op, reply }]),
+                    None => Told::Error {
+                        code: "not_a_result".to_owned(),
+                        detail: "that is no text as SB_APPLIED.RESULT holds it, such as `converted R0000000001`"
+                            .to_owned(),
+                    },
+                }
+            }
             Ask::Release { slots } => {
                 let count = slots.len();
                 tracing::info!(slots = count, "free units of slots are released on request");

@@ -13,9 +13,10 @@ use crate::domain::PartnerId;
 use crate::durable::{Consumer, Durable, Render, Rendered};
 use crate::intake::Bounds;
 use crate::ledger;
+use crate::legacy::Control as LegacyControl;
 use crate::publish::api::FeedSource;
 use crate::serve::{Answered, Health};
-use crate::telemetry::metrics::{Feed, Legacy, Metrics};
+use crate::telemetry::metrics::{Feed, How, Legacy, Metrics, State};
 use crate::view::View;
 use crate::writeback;
 
@@ -98,7 +99,7 @@ impl Condition {
         counted.legacy_statements.get_or_create(&Legacy { by: "writeback".to_owned() }).set(whole(writeback));
         counted.writeback_pending.set(whole(self.window.seen().pending_ops));
         counted.writeback_lag_ms.set(self.writeback_lag_ms());
-        counted.in_doubt.set(whole(self.writeback().in_doubt as u64));
+        self.refresh_writeback();
         for partner in &self.partners {
             for feed in self.feeds.feeds(partner) {
                 let labels = Feed { partner: partner.to_string(), feed: feed.name.clone() };
@@ -109,6 +110,28 @@ impl Condition {
                     self.metrics.freshness.get_or_create(&labels).observe(freshness.lag_ms as f64 / 1_000.0);
                 }
             }
+        }
+    }
+
+    fn refresh_writeback(&self) {
+        let (stats, counted) = (self.writeback(), &self.metrics.counted);
+        counted.in_doubt.set(whole(stats.in_doubt as u64));
+        counted.set_aside.set(whole(stats.aside.len() as u64));
+        counted.writeback_transactions.set(whole(stats.transactions));
+        counted.writeback_failures.set(whole(stats.failures));
+        counted.writeback_batch_max.set(whole(stats.batch_max as u64));
+        counted.fence_open.set(i64::from(stats.fence_open));
+        counted.releases_open.set(whole(stats.releases as u64));
+        for state in writeback::Status::CODES {
+            let labels = State { state: state.to_owned() };
+            counted.writeback_state.get_or_create(&labels).set(i64::from(stats.status.code() == state));
+        }
+        for control in [LegacyControl::Run, LegacyControl::Drain, LegacyControl::Stop] {
+            let labels = State { state: control.code().to_owned() };
+            counted.agency_switch.get_or_create(&labels).set(i64::from(stats.control == control));
+        }
+        for (how, times) in &stats.disagreements {
+            counted.disagreements.get_or_create(&How { how: (*how).to_owned() }).set(whole(*times));
         }
     }
 
@@ -131,6 +154,17 @@ impl Condition {
                 }));
             }
         }
+        let aside = writeback.aside.iter().map(|aside| {
+            serde_json::json!({
+                "op": aside.op, "kind": aside.kind, "slot": aside.slot, "id": aside.id, "why": aside.why,
+                "waits_s": now.since_ms(aside.since).max(0) / 1_000,
+            })
+        });
+        let aside: Vec<serde_json::Value> = aside.collect();
+        let halted_by = match &writeback.status {
+            writeback::Status::Halted { message, .. } => Some(message.as_str()),
+            _ => None,
+        };
         let refused_cuts: Vec<_> = self.capture.refused().iter().map(|cut| cut.object.to_string()).collect();
         serde_json::json!({
             "freshness": {
@@ -145,8 +179,12 @@ impl Condition {
             "writeback": {
                 "status": writeback.status.code(), "pending_ops": seen.pending_ops, "in_doubt": writeback.in_doubt,
                 "lag_ms": self.writeback_lag_ms(), "free_units": seen.free_units, "unapplied": seen.unapplied,
-                "failures": writeback.failures,
+                "failures": writeback.failures, "halted_by": halted_by, "switch": writeback.control.code(),
+                "fence_open": writeback.fence_open, "transactions": writeback.transactions,
+                "statements": writeback.statements, "batch_max": writeback.batch_max,
+                "releases_open": writeback.releases, "disagreements": writeback.disagreements,
             },
+            "set_aside": aside,
             "legacy": { "statements_capture": capture_statements, "statements_writeback": writeback_statements },
             "feeds": feeds,
         })

@@ -4,28 +4,33 @@
 //! before the desk has replayed; nothing is published before rows without a position were sent again; an answer that a
 //! partner holds is durable, so a stop may be as short as it likes.
 
+mod backend;
 mod compiled;
 mod control;
+mod counting;
 mod desk;
 mod files;
 mod jobs;
 mod meter;
 mod observe;
 mod open;
+mod outside;
+mod proofs;
+mod prove;
 mod settings;
+mod threads;
 mod tokens;
+mod unapplied;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard};
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio_cron_scheduler::JobScheduler;
-use tokio_util::sync::CancellationToken;
 
 use crate::admin::{DataLock, Locked};
 use crate::capture::{Capture, CaptureError};
@@ -35,13 +40,18 @@ use crate::ledger::{LedgerError, LedgerReader};
 use crate::publish::PublishError;
 use crate::register::RegisterError;
 use crate::serve::TlsError;
-use crate::{capture, ledger, publish, writeback};
+use crate::{capture, ledger};
+
+use threads::Threads;
 
 pub use compiled::{Compiled, compile, load as load_mappings};
 pub use files::Files;
 pub use meter::Condition;
+pub use proofs::{Proof, ProofFailed, Proofs, Verdict};
+pub use prove::{Canary, ProveFailed, Proving};
 pub use settings::{logs, person_constraint};
 pub use tokens::environment;
+pub use unapplied::{Unapplied, UnappliedFailed, unapplied};
 
 /// A daemon that runs.
 pub struct Daemon {
@@ -56,17 +66,12 @@ pub struct Daemon {
     pub epochs: Vec<ledger::Epoch>,
     running: Running,
     stop_within: Duration,
-    _lock: DataLock,
+    _lock: Arc<DataLock>,
 }
 
 struct Running {
-    stop: CancellationToken,
-    serving: Vec<tokio::task::JoinHandle<()>>,
+    threads: Threads,
     jobs: Option<JobScheduler>,
-    capturing: Arc<Capturing>,
-    writing: writeback::Running,
-    publishing: publish::Running,
-    committing: JoinHandle<()>,
     /// Becomes true when the ledger cannot be written any more.
     failed: watch::Receiver<bool>,
 }
@@ -98,11 +103,13 @@ impl Capturing {
 }
 
 /// Asks capture for full cuts of every group, persons included.
-pub struct Poller(Arc<Capturing>);
+pub struct Poller(Option<Arc<Capturing>>);
 
 impl Poller {
     pub fn now(&self) {
-        self.0.poll_now();
+        if let Some(capturing) = &self.0 {
+            capturing.poll_now();
+        }
     }
 }
 
@@ -140,6 +147,11 @@ pub enum StartFailed {
     Lives,
     #[error("a thread could not be started")]
     Thread { source: std::io::Error },
+    /// One screen: what is missing and where to put it.
+    #[error("{missing}")]
+    OracleClient { missing: String },
+    #[error(transparent)]
+    Proofs(#[from] ProofFailed),
     #[error("the jobs could not be scheduled")]
     Jobs(#[from] tokio_cron_scheduler::JobSchedulerError),
 }
@@ -163,6 +175,8 @@ impl StartFailed {
             StartFailed::Socket { .. } => "admin_socket",
             StartFailed::Lives => "ledger_lives",
             StartFailed::Thread { .. } => "thread",
+            StartFailed::OracleClient { .. } => "oracle_client",
+            StartFailed::Proofs(error) => error.code(),
             StartFailed::Jobs(_) => "jobs",
         }
     }
@@ -188,7 +202,7 @@ impl Daemon {
     }
 
     pub fn poller(&self) -> Poller {
-        Poller(self.running.capturing.clone())
+        Poller(self.running.threads.capturing.clone())
     }
 
     /// Takes no more requests, lets open ones finish, writes up, and lets go of the data folder. Within
@@ -197,41 +211,15 @@ impl Daemon {
         // A twentieth is left for the process to end in.
         let until = Instant::now() + self.stop_within * 19 / 20;
         self.condition.stopping.store(true, Ordering::Relaxed);
-        let Running { stop, serving, jobs, capturing, writing, publishing, committing, .. } = self.running;
-        stop.cancel();
-        runtime.block_on(async {
-            for served in serving {
-                let left = until.saturating_duration_since(Instant::now());
-                if tokio::time::timeout(left, served).await.is_err() {
-                    tracing::warn!("a listener did not end in time and was cut");
-                }
-            }
-            if let Some(mut jobs) = jobs
-                && let Err(error) = jobs.shutdown().await
-            {
-                tracing::warn!(%error, "the jobs did not end well");
-            }
-        });
-        let ended = std::thread::spawn(move || {
-            capturing.stop();
-            if let Err(error) = writing.stop() {
-                tracing::warn!(%error, "write-back had ended before");
-            }
-            publishing.stop();
-        });
-        wait_for(&ended, until, "capture, write-back or publishing");
-        // The committer ends once nobody can submit: the handles below hold the last ways in.
-        self.condition.door.shut();
-        drop((self.condition, self.capture));
-        wait_for(&committing, until, "the committer");
-    }
-}
-
-fn wait_for(thread: &JoinHandle<()>, until: Instant, what: &str) {
-    while !thread.is_finished() {
-        if Instant::now() >= until {
-            return tracing::warn!("{what} did not end in time and is cut; nothing acknowledged is lost");
+        let Running { mut threads, jobs, .. } = self.running;
+        threads.close(runtime, until);
+        if let Some(mut jobs) = jobs
+            && let Err(error) = runtime.block_on(jobs.shutdown())
+        {
+            tracing::warn!(%error, "the jobs did not end well");
         }
-        std::thread::sleep(Duration::from_millis(5));
+        // The committer ends once nobody can submit: these hold ways in.
+        drop((self.condition, self.capture));
+        threads.finish(until);
     }
 }

@@ -7,9 +7,8 @@ use std::thread;
 use arc_swap::ArcSwap;
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, watch};
-use tokio_util::sync::CancellationToken;
 
-use crate::admin::{self, DataLock};
+use crate::admin::DataLock;
 use crate::capture::{self, Capture};
 use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
@@ -20,33 +19,32 @@ use crate::evidence::{self, Evidence};
 use crate::intake::{Intake, Macs};
 use crate::keys::{ApiKeys, KeyFolder};
 use crate::ledger::{self, Committer, Expected, Ledger, LedgerError, LedgerReader, snapshot};
-use crate::legacy::sqlite::{SqliteRead, SqliteWrite};
-use crate::legacy::{Heartbeat, LegacyRead, LegacyWrite};
+use crate::legacy::Heartbeat;
 use crate::privacy::{AssignToken, NotAssigned, Ports};
 use crate::publish;
 use crate::register::{IfMissing, Register};
-use crate::serve::{self, Access, Api, Partners, Parts, ServerFiles};
+use crate::serve::{Access, Api, Partners, Parts};
 use crate::telemetry::Metrics;
 use crate::view::{Fill, View};
-use crate::writeback::{self, Wake, Worker};
+use crate::writeback::{self, Around, Orders, Wake, Worker};
 
+use super::backend::Backend;
 use super::compiled::{Compiled, compile};
-use super::control::{Control, Door, Snapshots};
+use super::control::{Door, Snapshots};
 use super::desk::{Watched, Window};
 use super::files::Files;
-use super::jobs::{self, Planned};
 use super::meter::{Condition, Counting, Meter};
+use super::outside::Outside;
+use super::threads::Threads;
 use super::tokens::{Recorded, Tokens};
-use super::{Capturing, Daemon, Running, StartFailed, observe, settings};
-
-/// Refused keys leave the readers' memory after so long, as the desk forgets them.
-const REFUSED_KEEP_MS: i64 = 24 * 3_600_000;
+use super::{Capturing, Daemon, Running, StartFailed, proofs, settings};
 
 /// Everything that is opened before anything runs.
 pub struct Opening {
     config: Config,
     files: Files,
-    lock: DataLock,
+    lock: Arc<DataLock>,
+    backend: Backend,
     compiled: Compiled,
     register: Arc<Register>,
     evidence: Evidence,
@@ -66,7 +64,9 @@ impl Opening {
     pub fn begin(config: &Config) -> Result<Opening, StartFailed> {
         let files = Files::of(&config.daemon.data_dir);
         files.make().map_err(|source| StartFailed::Folder { path: files.dir.clone(), source })?;
-        let lock = DataLock::take(&files.dir)?;
+        let lock = Arc::new(DataLock::take(&files.dir)?);
+        proofs::judge(config, &files)?;
+        let backend = Backend::of(config)?;
         let is_new = !files.hold_state();
         let missing = if is_new { IfMissing::Create } else { IfMissing::Refuse };
         let register = Arc::new(Register::open(&files.register, missing)?);
@@ -100,6 +100,7 @@ impl Opening {
             config: config.clone(),
             files,
             lock,
+            backend,
             compiled,
             register,
             evidence,
@@ -115,32 +116,43 @@ impl Opening {
         })
     }
 
-    /// Starts the threads and the listeners.
+    /// Starts the threads and the listeners. A start that fails half way stops what it has started.
     pub fn start(self, runtime: &Handle) -> Result<Daemon, StartFailed> {
+        let mut threads = Threads::new(Door::new(self.intake.clone()));
+        // Held until the last thread has ended, also where the start fails.
+        let lock = self.lock.clone();
+        let started = self.launch(runtime, &mut threads, lock.clone());
+        if started.is_err() {
+            threads.stop(runtime);
+        }
+        drop(lock);
+        started
+    }
+
+    /// On an error everything of `self` is dropped here, and with it its ways to the desk: the committer can end.
+    fn launch(self, runtime: &Handle, threads: &mut Threads, lock: Arc<DataLock>) -> Result<Daemon, StartFailed> {
         let reader = Arc::new(self.ledger.reader());
         let (incarnation, epochs) = (self.ledger.incarnation(), self.ledger.epochs().to_vec());
-        let macs = Macs::new(&self.ledger.mac_key());
+        let (macs, lives) = (Macs::new(&self.ledger.mac_key()), lives(&epochs)?);
         let answers = Arc::new(ArcSwap::from_pointee(self.compiled.answers(&self.config)));
         let durable = self.view.durable();
         let (plans, publishing) = (self.compiled.plans(), settings::publish(&self.config));
         let opened = publish::open(&self.files.feeds, publishing, plans, incarnation, durable, self.view.clone())?;
-        let now = self.clock.now();
-        let tokens = Arc::new(Tokens::open(&self.config, &self.compiled.set, now)?);
+        let tokens = Arc::new(Tokens::open(&self.config, &self.compiled.set, self.clock.now())?);
         let partners: Vec<PartnerId> = self.compiled.set.partners().cloned().collect();
         let known = known_partners(&self.config, &self.compiled, &partners)?;
-        let wake = Wake::new();
+        let (wake, orders) = (Wake::new(), Orders::default());
         let counting = Counting { answers: answers.clone(), metrics: self.metrics.clone() };
         let consumers: Vec<Box<dyn Consumer>> =
             vec![Box::new(Fill(self.view.clone())), Box::new(opened.consumer), Box::new(Meter(self.metrics.clone()))];
         let bell = wake.clone();
         let committer =
             Committer::new(self.desk, self.ledger, Box::new(counting), consumers).on_ops_waiting(move || bell.notify());
-        let door = Door::new(self.intake.clone());
         let condition = Arc::new(Condition {
             metrics: self.metrics.clone(),
             view: self.view.clone(),
             clock: self.clock.clone(),
-            door: door.clone(),
+            door: threads.door.clone(),
             bounds: settings::bounds(&self.config.intake),
             window: self.window.clone(),
             capture: self.capture.clone(),
@@ -152,30 +164,30 @@ impl Opening {
             stopping: AtomicBool::new(false),
         });
         let (committing, failed) = commit(committer, self.receiver, self.clock.clone())?;
-        let clock = self.clock.clone();
-        let publishing = publish::run(
-            opened.publisher,
-            opened.control.clone(),
-            Box::new(self.intake.clone()),
-            Arc::new(move || clock.now()),
-        )
-        .map_err(|source| StartFailed::Thread { source })?;
+        threads.committing = Some(committing);
+        let (clock, desk) = (self.clock.clone(), Box::new(self.intake.clone()));
+        let publishing = publish::run(opened.publisher, opened.control.clone(), desk, Arc::new(move || clock.now()));
+        threads.publishing = Some(publishing.map_err(thread_failed)?);
         self.capture.resend()?;
         opened.control.ready();
-        let capturing = self.capture.start(&connect(&self.config)).map_err(|source| StartFailed::Thread { source })?;
+        let capturing = self.capture.start(&self.backend.capture(&self.metrics)).map_err(thread_failed)?;
         let capturing = Arc::new(Capturing::new(capturing));
-        let worker_settings = settings::writeback(&self.config.writeback);
-        let worker = Worker::new(
-            self.intake.clone(),
-            self.register.clone(),
-            self.clock.clone(),
-            lives(&epochs)?,
-            worker_settings.clone(),
-        );
+        threads.capturing = Some(capturing.clone());
+        let lag = self.backend.lag.clone();
+        let around = Around {
+            secrets: self.backend.secrets(),
+            reads_lag: Box::new(move || lag.is_too_far()),
+            replayed: durable,
+            orders: orders.clone(),
+        };
+        let write = settings::writeback(&self.config.writeback);
+        let (desk, clock) = (self.intake.clone(), self.clock.clone());
+        let worker = Worker::new(desk, self.register.clone(), clock, lives, write.clone()).with(around);
         // Set once, here.
         let _ = condition.writeback.set(worker.stats());
-        let writing = writeback::start(worker, &worker_settings, connect_write(&self.config), beat(&condition), wake)
-            .map_err(|source| StartFailed::Thread { source })?;
+        let connect = self.backend.writeback(&self.metrics);
+        let writing = writeback::start(worker, &write, connect, beat(&condition), wake).map_err(thread_failed)?;
+        threads.writing = Some(writing);
         let api = Api::new(Parts {
             settings: settings::serve(&self.config),
             view: self.view.clone(),
@@ -195,10 +207,11 @@ impl Opening {
             incarnation,
             window: self.window.clone(),
             reader: reader.clone(),
-            door: door.clone(),
+            door: threads.door.clone(),
         };
-        let outside = Outside { config: &self.config, files: &self.files, condition: &condition, clock: &self.clock };
-        let served = runtime.block_on(outside.open(api, snapshots, capturing.clone()))?;
+        let (config, files, clock) = (&self.config, &self.files, &self.clock);
+        let outside = Outside { config, files, condition: &condition, clock, orders };
+        let served = runtime.block_on(outside.open(api, snapshots, capturing, threads))?;
         Ok(Daemon {
             condition,
             capture: self.capture,
@@ -207,20 +220,15 @@ impl Opening {
             observe: served.observe,
             entries: reader,
             epochs,
-            running: Running {
-                stop: served.stop,
-                serving: served.serving,
-                jobs: Some(served.jobs),
-                capturing,
-                writing,
-                publishing,
-                committing,
-                failed,
-            },
+            running: Running { threads: std::mem::take(threads), jobs: Some(served.jobs), failed },
             stop_within: std::time::Duration::from_millis(self.config.daemon.stop_ms_max),
-            _lock: self.lock,
+            _lock: lock,
         })
     }
+}
+
+fn thread_failed(source: std::io::Error) -> StartFailed {
+    StartFailed::Thread { source }
 }
 
 /// Op ids carry the life of the ledger in which they were asked.
@@ -301,16 +309,6 @@ fn stopped(error: &LedgerError) {
     tracing::error!(code = error.code(), %error, "the ledger cannot be written; the process exits and replays at start");
 }
 
-fn connect(config: &Config) -> capture::Connect {
-    let path = config.legacy.path.clone();
-    Arc::new(move || Ok(Box::new(SqliteRead::open(&path)?) as Box<dyn LegacyRead>))
-}
-
-fn connect_write(config: &Config) -> writeback::Connect {
-    let settings = settings::legacy(&config.legacy);
-    Box::new(move || Ok(Box::new(SqliteWrite::open(&settings)?) as Box<dyn LegacyWrite>))
-}
-
 fn beat(condition: &Arc<Condition>) -> writeback::Beat {
     let (view, window) = (condition.view.clone(), condition.window.clone());
     Box::new(move || {
@@ -344,83 +342,6 @@ fn unhex(text: &str) -> Option<[u8; 32]> {
         *byte = u8::from_str_radix(&text[2 * at..2 * at + 2], 16).ok()?;
     }
     Some(bytes)
-}
-
-/// What is reached from outside the process.
-struct Outside<'a> {
-    config: &'a Config,
-    files: &'a Files,
-    condition: &'a Arc<Condition>,
-    clock: &'a Arc<dyn Clock>,
-}
-
-struct Served {
-    stop: CancellationToken,
-    serving: Vec<tokio::task::JoinHandle<()>>,
-    jobs: tokio_cron_scheduler::JobScheduler,
-    partners_http: Option<std::net::SocketAddr>,
-    partners_tls: Option<std::net::SocketAddr>,
-    observe: std::net::SocketAddr,
-}
-
-impl Outside<'_> {
-    async fn open(
-        &self,
-        api: Arc<Api>,
-        snapshots: Snapshots,
-        capturing: Arc<Capturing>,
-    ) -> Result<Served, StartFailed> {
-        let (listen, stop) = (&self.config.listen, CancellationToken::new());
-        let mut doors = Vec::new();
-        if let Some(address) = listen.partners_http {
-            doors.push(serve::Door::loopback(address).await?);
-        }
-        let partners_http = doors.first().and_then(|door| door.address().ok());
-        if let (Some(address), Some(certificate), Some(key), Some(client_ca)) =
-            (listen.partners_tls, &listen.tls_certificate_file, &listen.tls_key_file, &listen.client_ca_file)
-        {
-            let files =
-                ServerFiles { certificate: certificate.clone(), key: key.clone(), client_ca: client_ca.clone() };
-            doors.push(serve::Door::network(address, serve::server_config(&files)?).await?);
-        }
-        let tls_door = doors.get(usize::from(partners_http.is_some()));
-        let partners_tls = tls_door.and_then(|door| door.address().ok());
-        let (observe, observing) = observe::serve(listen.observe, self.condition.clone(), stop.clone())
-            .await
-            .map_err(|source| StartFailed::Observe { address: listen.observe, source })?;
-        let control =
-            Control { condition: self.condition.clone(), door: snapshots.door.clone(), snapshots: snapshots.clone() };
-        let admin = admin::serve(&self.files.socket, Arc::new(control), stop.clone())
-            .map_err(|source| StartFailed::Socket { path: self.files.socket.clone(), source })?;
-        let serving =
-            vec![tokio::spawn(serve::run(api, doors, stop.clone())), tokio::spawn(observing), tokio::spawn(admin)];
-        let jobs =
-            jobs::start(self.planned(snapshots, capturing), &self.files.jobs, &self.condition.metrics, self.clock)
-                .await?;
-        Ok(Served { stop, serving, jobs, partners_http, partners_tls, observe })
-    }
-
-    fn planned(&self, snapshots: Snapshots, capturing: Arc<Capturing>) -> Vec<Planned> {
-        let jobs = &self.config.jobs;
-        let (view, clock) = (self.condition.view.clone(), self.clock.clone());
-        let cut: jobs::Work = Arc::new(move || {
-            capturing.poll_now();
-            Ok(())
-        });
-        let purge: jobs::Work = Arc::new(move || {
-            view.forget_refused_before(clock.now().plus_ms(-REFUSED_KEEP_MS));
-            Ok(())
-        });
-        vec![
-            Planned { name: "full_cut", at: jobs.full_cut.clone(), work: cut },
-            Planned {
-                name: "ledger_snapshot",
-                at: jobs.ledger_snapshot.clone(),
-                work: Arc::new(move || snapshots.write().map(|_| ())),
-            },
-            Planned { name: "purge", at: jobs.purge.clone(), work: purge },
-        ]
-    }
 }
 
 /// Random numbers of values, kept in the register.

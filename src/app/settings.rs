@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use crate::config::{self, Config};
 use crate::decide::{CohortSet, Policy, RefillPolicy, SeriesPolicy};
-use crate::domain::AllotmentMode;
 use crate::domain::{Timestamp, time::MINUTE_MS, time::SECOND_MS};
 use crate::register::{Register, RegisterError};
 use crate::{capture, intake, legacy, publish, serve, telemetry, writeback};
@@ -21,24 +20,24 @@ pub fn bounds(config: &config::Intake) -> intake::Bounds {
     intake::Bounds { requests_max: config.requests_max, inner_max: config.inner_max }
 }
 
-pub fn legacy(config: &config::Legacy) -> legacy::sqlite::Settings {
-    let allotment = match config.mode {
-        config::LegacyMode::Counter => AllotmentMode::Counter,
-        config::LegacyMode::Quota => AllotmentMode::Quota,
-    };
+pub fn sqlite(config: &Config) -> legacy::sqlite::Settings {
+    let legacy = &config.legacy;
     legacy::sqlite::Settings {
-        path: config.path.clone(),
-        allotment,
-        maintained: legacy::sqlite::Maintained::Application,
-        person_constraint: person_constraint(config.person_constraint),
-        busy_timeout_ms: config.busy_ms_max,
+        path: legacy.path.clone(),
+        allotment: config.allotment.mode,
+        maintained: match config.oracle.counter_maintained_by {
+            config::Maintained::Application => legacy::sqlite::Maintained::Application,
+            config::Maintained::Trigger => legacy::sqlite::Maintained::Trigger,
+        },
+        person_constraint: person_constraint(legacy.person_constraint),
+        busy_timeout_ms: legacy.busy_ms_max,
     }
 }
 
 pub fn person_constraint(constraint: config::PersonConstraint) -> legacy::sqlite::PersonConstraint {
     match constraint {
         config::PersonConstraint::Unique => legacy::sqlite::PersonConstraint::UniqueIndex,
-        config::PersonConstraint::None => legacy::sqlite::PersonConstraint::None,
+        config::PersonConstraint::RowLock | config::PersonConstraint::Recheck => legacy::sqlite::PersonConstraint::None,
     }
 }
 
@@ -61,6 +60,8 @@ pub fn capture(config: &Config) -> capture::Settings {
 pub fn writeback(config: &config::Writeback) -> writeback::Settings {
     writeback::Settings {
         batch_max: config.ops_per_transaction_max as usize,
+        transaction_ms_max: config.transaction_ms_max,
+        control_interval_ms: config.control_interval_ms,
         heartbeat_interval_ms: config.heartbeat_ms,
         pause_first_ms: config.backoff_ms_min,
         pause_last_ms: config.backoff_ms_max,
@@ -113,10 +114,6 @@ fn hosts(config: &Config) -> Vec<String> {
 /// What the desk decides by; cohort codes become the register's numbers.
 pub fn policy(config: &Config, register: &Register) -> Result<Policy, RegisterError> {
     let desk = &config.desk;
-    let mode = match config.legacy.mode {
-        config::LegacyMode::Counter => AllotmentMode::Counter,
-        config::LegacyMode::Quota => AllotmentMode::Quota,
-    };
     let mut series = std::collections::BTreeMap::new();
     for (code, settings) in &config.series {
         series.insert(code.clone(), series_policy(settings, register)?);
@@ -131,7 +128,7 @@ pub fn policy(config: &Config, register: &Register) -> Result<Policy, RegisterEr
         ..RefillPolicy::default()
     };
     Ok(Policy {
-        mode,
+        mode: config.allotment.mode,
         series,
         cutoff_ms: i64::from(desk.cutoff_min) * MINUTE_MS,
         refill,

@@ -8,7 +8,7 @@ use clap::Subcommand;
 use super::status::ask_daemon;
 use super::{ConfigFile, Exit, Failed, Out};
 use crate::admin::Ask;
-use crate::app::Files;
+use crate::app::{self, Files, UnappliedFailed};
 use crate::clock::{Clock, SystemClock};
 use crate::config;
 use crate::domain::Position;
@@ -43,8 +43,34 @@ pub enum LedgerCommand {
         #[command(flatten)]
         data: DataDir,
         /// Begin after this position.
-        #[arg(long, default_value_t = 0)]
+        #[arg(long, default_value_t = 0, conflicts_with = "unapplied")]
         after: u64,
+        /// Instead: how many bookings a slot were acknowledged and are not in the legacy system yet, as CSV for script
+        /// 94. Works on the folder of a daemon that will not start.
+        #[arg(long)]
+        unapplied: bool,
+    },
+    /// Have write-back run ops again that it set aside, once their cause is mended.
+    Retry {
+        #[command(flatten)]
+        data: DataDir,
+        /// Numbers of the ops, as `status` lists them.
+        #[arg(required = true, num_args = 1..=100)]
+        ops: Vec<u64>,
+    },
+    /// Say what became of an op that was set aside and must not run again.
+    #[command(group = clap::ArgGroup::new("outcome").required(true))]
+    Settle {
+        #[command(flatten)]
+        data: DataDir,
+        /// Number of the op, as `status` lists it.
+        op: u64,
+        /// RESULT of its row in SB_APPLIED, such as "converted R0000000001".
+        #[arg(long, value_name = "TEXT", group = "outcome")]
+        result: Option<String>,
+        /// SB_APPLIED has no row of its id: it was never applied, and never will be.
+        #[arg(long, group = "outcome")]
+        not_applied: bool,
     },
     /// Have the running daemon write a snapshot, which shortens its next start.
     Snapshot(DataDir),
@@ -53,7 +79,15 @@ pub enum LedgerCommand {
 pub fn ledger(command: &LedgerCommand, out: &mut Out) -> Result<Exit, Failed> {
     match command {
         LedgerCommand::Verify(data) => verify(data, out),
-        LedgerCommand::Export { data, after } => {
+        LedgerCommand::Export { data, unapplied: true, .. } => unapplied(data, out),
+        LedgerCommand::Retry { data, ops } => {
+            let ops = ops.iter().map(|op| Position(*op)).collect();
+            ordered(data, &Ask::Retry { ops }, out)
+        }
+        LedgerCommand::Settle { data, op, result, .. } => {
+            ordered(data, &Ask::Settle { op: Position(*op), result: result.clone() }, out)
+        }
+        LedgerCommand::Export { data, after, .. } => {
             let files = data.files()?;
             match ledger::export(&files.ledger, Position(*after), &mut Pipe(out)) {
                 Ok(_) => Ok(Exit::Done),
@@ -72,6 +106,45 @@ pub fn ledger(command: &LedgerCommand, out: &mut Out) -> Result<Exit, Failed> {
             Ok(Exit::Done)
         }
     }
+}
+
+fn ordered(data: &DataDir, ask: &Ask, out: &mut Out) -> Result<Exit, Failed> {
+    let value = ask_daemon(&data.file, data.data_dir.as_ref(), ask)?;
+    if out.is_json() {
+        out.value(&value);
+    } else {
+        out.line("ordered; `slotbridge status` shows what comes of it");
+    }
+    Ok(Exit::Done)
+}
+
+/// A line a slot, then one with what the whole must add up to.
+fn unapplied(data: &DataDir, out: &mut Out) -> Result<Exit, Failed> {
+    let left = app::unapplied(&data.files()?).map_err(|error| match &error {
+        UnappliedFailed::Ledger(error) => failed(error),
+        UnappliedFailed::Replay(_) => {
+            let try_ = "`slotbridge ledger verify` names the damage; restore from a backup";
+            Failed::new(Exit::Io, "ledger_replay", &error, try_).because(&error)
+        }
+    })?;
+    if out.is_json() {
+        let slots: Vec<_> =
+            left.slots.iter().map(|(slot, units)| serde_json::json!({ "slot_id": slot, "units": units })).collect();
+        out.value(&serde_json::json!({
+            "slots": slots, "position": left.position,
+            "heartbeat": { "position": left.position, "unapplied": left.unapplied, "free_units": left.free_units },
+        }));
+        return Ok(Exit::Done);
+    }
+    let mut text = String::from("slot_id,units\n");
+    for (slot, units) in &left.slots {
+        text.push_str(&format!("{slot},{units}\n"));
+    }
+    let (position, sum, free) = (left.position, left.unapplied, left.free_units);
+    // SQL*Loader reads the first two fields of the last line; the rest is for whoever compares it with SB_HEARTBEAT.
+    text.push_str(&format!("*,{sum},position={position},free_units={free}\n"));
+    out.text(&text);
+    Ok(Exit::Done)
 }
 
 /// `Out` as a writer; a closed pipe is an error here, so that an export ends.

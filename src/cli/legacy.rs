@@ -89,7 +89,15 @@ pub fn legacy(command: &LegacyCommand, out: &mut Out) -> Result<Exit, Failed> {
 
 /// The database of the configuration, which must not be there yet.
 fn fresh(config: &Config) -> Result<Connection, Failed> {
-    let LegacyKind::Sqlite = config.legacy.kind;
+    if config.legacy.kind != LegacyKind::Sqlite {
+        let message = "legacy.kind is oracle: an example is only made in the embedded system";
+        return Err(Failed::new(
+            Exit::Wrong,
+            "not_embedded",
+            message,
+            "use a configuration with legacy.kind = \"sqlite\"",
+        ));
+    }
     let path = &config.legacy.path;
     if path.exists() {
         let message = format!("{} is there already", path.display());

@@ -87,6 +87,10 @@ pub fn start_failed(error: &StartFailed) -> Failed {
         }
         StartFailed::Socket { .. } => (Exit::Io, "use a shorter daemon.data_dir"),
         StartFailed::Thread { .. } => (Exit::Io, "raise the limit of threads"),
+        StartFailed::OracleClient { .. } => {
+            (Exit::Config, "put the client in place, then `slotbridge check`; `slotbridge demo` needs none")
+        }
+        StartFailed::Proofs(error) => (Exit::Config, error.next_step()),
         StartFailed::Jobs(_) => (Exit::Config, "correct the cron lines in [jobs]"),
     };
     Failed::new(exit, error.code(), error, try_).because(error)

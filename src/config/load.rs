@@ -195,10 +195,20 @@ fn absolute(path: &str) -> PathBuf {
 
 fn relative_to(config: &mut Config, folder: &Path) {
     let listen = &mut config.listen;
-    let optional = [&mut listen.tls_certificate_file, &mut listen.tls_key_file, &mut listen.client_ca_file];
+    let oracle = &mut config.oracle;
+    let optional = [
+        &mut listen.tls_certificate_file,
+        &mut listen.tls_key_file,
+        &mut listen.client_ca_file,
+        &mut oracle.client_dir,
+        &mut oracle.tns_admin,
+        &mut config.allotment.placeholder_statement_file,
+    ];
+    let accounts = oracle.read_accounts.iter_mut().chain(&mut oracle.write_accounts);
+    let secrets = accounts.map(|account| &mut account.secret_file);
     let always =
         [&mut config.daemon.data_dir, &mut config.legacy.path, &mut config.mappings.dir, &mut config.secrets.key_dir];
-    for path in optional.into_iter().filter_map(Option::as_mut).chain(always) {
+    for path in optional.into_iter().filter_map(Option::as_mut).chain(always).chain(secrets) {
         *path = folder.join(&*path);
     }
 }

@@ -4,16 +4,23 @@
 //! databases or sockets. Invariants: an unknown key is an error; secrets are named by file, never written in the file;
 //! all problems of a file are reported together, each with its place; paths are relative to the file's folder.
 
+mod allotment;
 mod load;
+mod oracle;
 mod problem;
 mod reference;
+mod section;
 mod sections;
 mod validate;
+mod validate_legacy;
+
+pub use allotment::{Allotment, AllotmentClass, CapacityCut, NativeConflict, QuietWindow, WindowError};
 
 pub use load::{Loaded, OVERRIDES, load, load_text};
+pub use oracle::{Account, Body, Charset, Maintained, Oracle};
 pub use problem::{Problem, Problems, Style};
 pub use reference::{commented_file, reference};
 pub use sections::{
-    Capture, Config, Daemon, Desk, Environment, Intake, Jobs, Legacy, LegacyKind, LegacyMode, Listen, Log, LogFormat,
+    Capture, Config, Daemon, Desk, Environment, HintKind, Intake, Jobs, Legacy, LegacyKind, Listen, Log, LogFormat,
     Mappings, PersonConstraint, Publish, Secrets, Series, Writeback,
 };

@@ -2,14 +2,18 @@
 
 use toml::Value;
 
+use super::allotment::AllotmentClass;
 use super::load::OVERRIDES;
-use super::sections::{Config, KeyDoc, SectionDoc, Series};
+use super::section::{KeyDoc, SectionDoc};
+use super::sections::{Config, Series};
 
 /// Defaults as TOML, by section.
 fn defaults() -> toml::Table {
     let mut table = toml::Table::try_from(Config::default()).unwrap_or_default();
-    if let Ok(series) = Value::try_from(Series::default()) {
-        table.insert(Series::DOC.path.to_owned(), series);
+    let series = (Series::DOC.path, Value::try_from(Series::default()));
+    let class = (AllotmentClass::DOC.path, Value::try_from(AllotmentClass::default()));
+    for (path, section) in [series, class] {
+        table.extend(section.ok().map(|section| (path.to_owned(), section)));
     }
     table
 }
@@ -46,7 +50,7 @@ pub fn commented_file(set: &[(&str, &str)]) -> String {
     let mut text =
         String::from("# Configuration of slotbridge. `slotbridge check` judges it; paths are relative to this file.\n");
     for section in Config::DOCS {
-        let path = section.path.replace("<code>", "covid19-1");
+        let path = section.path.replace("series.<code>", "series.covid19-1").replace("class.<code>", "class.leftover");
         text.push_str(&format!("\n# {}\n[{path}]\n", joined(section.doc)));
         for key in section.keys {
             let full = format!("{path}.{}", key.name);

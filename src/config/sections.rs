@@ -6,60 +6,10 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use super::allotment::{Allotment, AllotmentClass};
+use super::oracle::Oracle;
+use super::section::{KeyDoc, SectionDoc, section};
 use crate::domain::SeriesId;
-
-/// A key as the reference shows it.
-#[derive(Debug, Clone, Copy)]
-pub struct KeyDoc {
-    pub name: &'static str,
-    pub doc: &'static [&'static str],
-    /// TOML of the value that a commented file suggests where there is no default.
-    pub example: Option<&'static str>,
-}
-
-/// A section as the reference shows it.
-#[derive(Debug, Clone, Copy)]
-pub struct SectionDoc {
-    pub path: &'static str,
-    pub doc: &'static [&'static str],
-    pub keys: &'static [KeyDoc],
-}
-
-macro_rules! example {
-    () => {
-        None
-    };
-    ($text:literal) => {
-        Some($text)
-    };
-}
-
-macro_rules! section {
-    ($(#[doc = $section_doc:literal])+ $name:ident at $path:literal {
-        $($(#[doc = $key_doc:literal])+ $key:ident: $kind:ty = $default:expr $(, eg $eg:literal)?;)*
-    }) => {
-        $(#[doc = $section_doc])+
-        #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-        #[serde(deny_unknown_fields, default)]
-        pub struct $name {
-            $($(#[doc = $key_doc])+ pub $key: $kind,)*
-        }
-
-        impl Default for $name {
-            fn default() -> $name {
-                $name { $($key: $default,)* }
-            }
-        }
-
-        impl $name {
-            pub(super) const DOC: SectionDoc = SectionDoc {
-                path: $path,
-                doc: &[$($section_doc),+],
-                keys: &[$(KeyDoc { name: stringify!($key), doc: &[$($key_doc),+], example: example!($($eg)?) },)*],
-            };
-        }
-    };
-}
 
 section! {
     /// The process itself.
@@ -102,15 +52,13 @@ section! {
 section! {
     /// The legacy system.
     Legacy at "legacy" {
-        /// `sqlite` is the embedded example system.
+        /// `sqlite` is the embedded example system; `oracle` is an Oracle 11.2 server, described in `[oracle]`.
         kind: LegacyKind = LegacyKind::Sqlite;
-        /// Database file of the embedded system.
+        /// Database file of the embedded system; not used with `oracle`.
         path: PathBuf = "legacy.db".into();
-        /// Where units come from. `counter`: the bridge takes places by raising the booked count; `quota`: the agency assigns units.
-        mode: LegacyMode = LegacyMode::Counter;
-        /// Has the reservation table a unique constraint on person and series? Without one, a native booking is found by a re-check.
+        /// What keeps a person from two active reservations in a series: `unique` is a constraint of the reservation table; `row_lock` is a row that native code locks when it books; `recheck` is nothing, and write-back looks again.
         person_constraint: PersonConstraint = PersonConstraint::Unique;
-        /// How long a statement may wait for a lock, in milliseconds.
+        /// How long a statement of the embedded system may wait for a lock, in milliseconds.
         busy_ms_max: u32 = 10_000;
     }
 }
@@ -128,6 +76,18 @@ section! {
         sweep_overlap_s: u32 = 900;
         /// From one look at slots with units of ours to the next, in milliseconds.
         hot_interval_ms: u64 = 1_000;
+        /// From one look at the newest keys to the next, in milliseconds (hint `pk_tail`).
+        tail_interval_ms: u64 = 1_000;
+        /// How many keys before the newest known one are read again: at least the cache of the number sequence times the instances.
+        tail_overlap_keys: u64 = 1_000;
+        /// Days from today that count as near (hint `window`).
+        window_near_days: u32 = 7;
+        /// From one look at the near days to the next, in seconds.
+        window_near_interval_s: u64 = 10;
+        /// From one look at all later days to the next, in seconds.
+        window_far_interval_s: u64 = 300;
+        /// From one look at changed blocks to the next, in milliseconds (hint `rowscn`; only tables under 2,000 blocks).
+        rowscn_interval_ms: u64 = 1_000;
         /// From one full cut of sites, slots and reservations to the next, in seconds.
         full_cut_interval_s: u64 = 600;
         /// From one full cut of the person register to the next, in hours.
@@ -136,8 +96,27 @@ section! {
         duty_percent_max: u32 = 5;
         /// A cut that lost more than this share of a group's rows is not believed until an operator confirms, in percent.
         loss_percent_max: u32 = 20;
+    } tables {
+        /// Hints by object.
+        hints: BTreeMap<String, Vec<HintKind>>;
     }
 }
+
+/// `[capture.hints]`, whose keys are names of objects.
+pub(super) const HINTS_DOC: SectionDoc = SectionDoc {
+    path: "capture.hints",
+    doc: &[
+        "What points at changed rows between full cuts, by object of the catalogue; an object that is not named has the",
+        "hints that its columns allow. `timestamp`: an indexed instant of the last change; `hot_set`: keys of slots with",
+        "units of ours; `pk_tail`: keys that only grow; `window`: an indexed day; `rowscn`: changed blocks.",
+    ],
+    keys: &[
+        KeyDoc { name: "slot", doc: &["Hints of slots."], example: Some("[\"timestamp\", \"hot_set\"]") },
+        KeyDoc { name: "reservation", doc: &["Hints of reservations."], example: Some("[\"timestamp\"]") },
+        KeyDoc { name: "site", doc: &["Hints of sites."], example: Some("[\"timestamp\"]") },
+        KeyDoc { name: "person", doc: &["Hints of persons."], example: Some("[\"timestamp\"]") },
+    ],
+};
 
 section! {
     /// Deciding.
@@ -188,6 +167,10 @@ section! {
     Writeback at "writeback" {
         /// Operations in one legacy transaction. At most 50.
         ops_per_transaction_max: u32 = 50;
+        /// A transaction that takes longer halves the number of operations of the next, in milliseconds; quick ones raise it one by one.
+        transaction_ms_max: u64 = 200;
+        /// From one look at the agency's switch, fence and release requests to the next, in milliseconds. At most 1000.
+        control_interval_ms: u64 = 1_000;
         /// First pause after a failed transaction, in milliseconds; doubles up to `backoff_ms_max`.
         backoff_ms_min: u64 = 100;
         /// Longest pause after a failed transaction, in milliseconds.
@@ -254,6 +237,8 @@ pub struct Config {
     pub daemon: Daemon,
     pub listen: Listen,
     pub legacy: Legacy,
+    pub oracle: Oracle,
+    pub allotment: Allotment,
     pub capture: Capture,
     pub desk: Desk,
     pub intake: Intake,
@@ -267,11 +252,15 @@ pub struct Config {
 }
 
 impl Config {
-    pub(super) const DOCS: [SectionDoc; 13] = [
+    pub(super) const DOCS: [SectionDoc; 17] = [
         Daemon::DOC,
         Listen::DOC,
         Legacy::DOC,
+        Oracle::DOC,
+        Allotment::DOC,
+        AllotmentClass::DOC,
         Capture::DOC,
+        HINTS_DOC,
         Desk::DOC,
         Intake::DOC,
         Publish::DOC,
@@ -304,13 +293,18 @@ impl Environment {
 #[serde(rename_all = "snake_case")]
 pub enum LegacyKind {
     Sqlite,
+    Oracle,
 }
 
+/// What points capture at changed rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum LegacyMode {
-    Counter,
-    Quota,
+pub enum HintKind {
+    Timestamp,
+    HotSet,
+    PkTail,
+    Window,
+    Rowscn,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
@@ -318,8 +312,12 @@ pub enum LegacyMode {
 pub enum PersonConstraint {
     /// One active reservation a person and series, enforced by the legacy system.
     Unique,
+    /// Native code locks a row of the person when it books; so does write-back.
+    RowLock,
     /// Nothing enforces it; write-back looks again.
-    None,
+    #[serde(alias = "none")]
+    #[value(alias = "none")]
+    Recheck,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

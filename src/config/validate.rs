@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::problem::{Problem, Problems};
 use super::sections::{Config, Environment};
+use super::validate_legacy;
 use crate::domain::Timestamp;
 
 /// Longest stop that operators are promised.
@@ -13,7 +14,7 @@ const STOP_MS_MAX: u64 = 5_000;
 /// Bound of one write-back transaction (`legacy::MAX_OPS`).
 const OPS_MAX: u32 = 50;
 
-struct Judge<'a> {
+pub(super) struct Judge<'a> {
     file: &'a Path,
     text: &'a Arc<str>,
     place: &'a dyn Fn(&str) -> Option<Range<usize>>,
@@ -21,7 +22,7 @@ struct Judge<'a> {
 }
 
 impl Judge<'_> {
-    fn say(&mut self, key: &str, message: String, cause: &str, try_: &str) {
+    pub(super) fn say(&mut self, key: &str, message: String, cause: &str, try_: &str) {
         let section = key.split_once('.').map_or(key, |(section, _)| section);
         self.problems.push(Problem {
             code: "config.invalid",
@@ -34,7 +35,7 @@ impl Judge<'_> {
         });
     }
 
-    fn between(&mut self, key: &str, value: u64, range: std::ops::RangeInclusive<u64>) {
+    pub(super) fn between(&mut self, key: &str, value: u64, range: std::ops::RangeInclusive<u64>) {
         if !range.contains(&value) {
             let message = format!("{value} is outside {} to {}", range.start(), range.end());
             self.say(key, message, "out of range", &format!("set {key} between {} and {}", range.start(), range.end()));
@@ -52,6 +53,7 @@ pub(super) fn validate(
 ) {
     let mut judge = Judge { file, text, place, problems };
     listeners(config, &mut judge);
+    validate_legacy::legacy(config, &mut judge);
     numbers(config, &mut judge);
     series(config, &mut judge);
     jobs(config, &mut judge);
@@ -115,6 +117,12 @@ fn numbers(config: &Config, judge: &mut Judge<'_>) {
     judge.between("capture.sweep_interval_s", config.capture.sweep_interval_s, 1..=86_400);
     judge.between("capture.sweep_overlap_s", u64::from(config.capture.sweep_overlap_s), 0..=86_400);
     judge.between("capture.hot_interval_ms", config.capture.hot_interval_ms, 20..=60_000);
+    judge.between("capture.tail_interval_ms", config.capture.tail_interval_ms, 20..=3_600_000);
+    judge.between("capture.tail_overlap_keys", config.capture.tail_overlap_keys, 0..=1_000_000);
+    judge.between("capture.window_near_days", u64::from(config.capture.window_near_days), 1..=366);
+    judge.between("capture.window_near_interval_s", config.capture.window_near_interval_s, 1..=86_400);
+    judge.between("capture.window_far_interval_s", config.capture.window_far_interval_s, 1..=86_400);
+    judge.between("capture.rowscn_interval_ms", config.capture.rowscn_interval_ms, 20..=3_600_000);
     judge.between("capture.full_cut_interval_s", config.capture.full_cut_interval_s, 1..=86_400);
     judge.between("capture.persons_interval_h", config.capture.persons_interval_h, 1..=720);
     judge.between("capture.duty_percent_max", u64::from(config.capture.duty_percent_max), 1..=100);
@@ -130,6 +138,8 @@ fn numbers(config: &Config, judge: &mut Judge<'_>) {
     judge.between("publish.freshness_slo_ms", config.publish.freshness_slo_ms, 1..=3_600_000);
     let ops = u64::from(config.writeback.ops_per_transaction_max);
     judge.between("writeback.ops_per_transaction_max", ops, 1..=u64::from(OPS_MAX));
+    judge.between("writeback.transaction_ms_max", config.writeback.transaction_ms_max, 10..=10_000);
+    judge.between("writeback.control_interval_ms", config.writeback.control_interval_ms, 10..=1_000);
     judge.between("writeback.heartbeat_ms", config.writeback.heartbeat_ms, 10..=60_000);
     if config.desk.refill_low >= config.desk.refill_high {
         let message = format!("{} is not below refill_high {}", config.desk.refill_low, config.desk.refill_high);

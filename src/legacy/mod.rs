@@ -98,6 +98,12 @@ pub trait LegacyWrite: Send {
     /// States that the bridge lives: position reached, bookings not yet applied, free units (`SB_HEARTBEAT`).
     fn heartbeat(&mut self, beat: Heartbeat) -> Result<(), LegacyError>;
 
+    /// From now on this connection's ops leave `SB_FENCE` as it is: they are a test of the legacy system and no part of
+    /// the ledger. False: the adapter cannot, and no test may be run through it.
+    fn leave_fence(&mut self) -> bool {
+        false
+    }
+
     /// Statements sent since the connection was opened.
     fn statements(&self) -> u64;
 }
@@ -238,6 +244,9 @@ pub struct LegacyError {
     /// What an operator can do about it.
     pub hint: Option<&'static str>,
 }
+
+/// Class of an error whose code no table lists: the op that it struck halts, the others go on.
+pub const UNLISTED: &str = "unlisted";
 
 impl LegacyError {
     /// An error of the kind's own class, with a known outcome.

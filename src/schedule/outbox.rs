@@ -2,9 +2,12 @@
 //!
 //! Invariants: ops of one slot run in the order of their positions, so a cancel never passes its convert; an op in
 //! doubt keeps its place and its content until its outcome is known; a batch holds each slot's ops together, in slot
-//! order, because that is the order in which the legacy system locks rows.
+//! order, because that is the order in which the legacy system locks rows; an op that was set aside runs only after
+//! somebody said so, and later ops of its slot wait behind it (those of its person wait in the desk, which gives out
+//! one op of a person and series at a time).
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use crate::domain::{Position, SlotKey, Timestamp};
 
@@ -20,6 +23,8 @@ pub struct Waiting<T> {
     pub due: Timestamp,
     /// A commit that held it ended unknown.
     pub in_doubt: bool,
+    /// Why nobody but a person may have it run again.
+    pub aside: Option<Arc<str>>,
 }
 
 #[derive(Debug)]
@@ -37,7 +42,7 @@ impl<T: Clone> Outbox<T> {
 
     /// An op that is known already stays as it is.
     pub fn add(&mut self, position: Position, slot: SlotKey, op: T, now: Timestamp) {
-        let waiting = Waiting { slot, op, since: now, failures: 0, due: now, in_doubt: false };
+        let waiting = Waiting { slot, op, since: now, failures: 0, due: now, in_doubt: false, aside: None };
         self.ops.entry(position).or_insert(waiting);
     }
 
@@ -53,7 +58,7 @@ impl<T: Clone> Outbox<T> {
                 continue;
             }
             let alone = waiting.failures > self.together_failures_max;
-            if waiting.due > now || (alone && !batch.is_empty()) {
+            if waiting.aside.is_some() || waiting.due > now || (alone && !batch.is_empty()) {
                 blocked.insert(waiting.slot.clone());
                 continue;
             }
@@ -87,10 +92,52 @@ impl<T: Clone> Outbox<T> {
         newly
     }
 
+    /// One of the ops makes their transaction fail, and nobody knows which: each runs alone from now on, at once.
+    pub fn isolate(&mut self, positions: &[Position], now: Timestamp) {
+        for position in positions {
+            let Some(waiting) = self.ops.get_mut(position) else { continue };
+            waiting.failures = waiting.failures.max(self.together_failures_max.saturating_add(1));
+            waiting.due = now;
+        }
+    }
+
+    /// The op does not run again by itself. False: no such op waits.
+    pub fn set_aside(&mut self, position: Position, why: &str) -> bool {
+        let waiting = self.ops.get_mut(&position);
+        waiting.map(|waiting| waiting.aside = Some(why.into())).is_some()
+    }
+
+    /// Somebody wants an op that was set aside to run again, alone. False: none such.
+    pub fn retry(&mut self, position: Position, now: Timestamp) -> bool {
+        let Some(waiting) = self.ops.get_mut(&position) else { return false };
+        let was = waiting.aside.take().is_some();
+        if was {
+            self.isolate(&[position], now);
+        }
+        was
+    }
+
+    /// Ops that were set aside, oldest first.
+    pub fn asides(&self) -> impl Iterator<Item = (Position, &Waiting<T>)> {
+        self.ops.iter().filter(|(_, waiting)| waiting.aside.is_some()).map(|(position, waiting)| (*position, waiting))
+    }
+
+    /// Ops that are neither set aside nor wait behind one that is.
+    pub fn runnable(&self) -> usize {
+        let mut blocked = BTreeSet::new();
+        let runs = self.ops.values().filter(|waiting| {
+            if waiting.aside.is_some() {
+                blocked.insert(&waiting.slot);
+            }
+            !blocked.contains(&waiting.slot)
+        });
+        runs.count()
+    }
+
     /// When the next op may run: of each slot only the first can. `None` when none waits.
     pub fn next_due(&self) -> Option<Timestamp> {
         let mut slots = BTreeSet::new();
-        let firsts = self.ops.values().filter(|waiting| slots.insert(&waiting.slot));
+        let firsts = self.ops.values().filter(|waiting| slots.insert(&waiting.slot) && waiting.aside.is_none());
         firsts.map(|waiting| waiting.due).min()
     }
 
@@ -168,5 +215,26 @@ mod tests {
         assert_eq!(positions(&outbox.batch(Timestamp(1_000), 50)), [1]);
         outbox.done(Position(1));
         assert_eq!(positions(&outbox.batch(Timestamp(1_000), 50)), [2]);
+    }
+
+    #[test]
+    fn an_op_set_aside_holds_up_its_slot_only_and_runs_when_told() {
+        let mut outbox = outbox(&[(1, "a"), (2, "a"), (3, "b")]);
+        assert!(outbox.set_aside(Position(1), "unlisted") && !outbox.set_aside(Position(9), "unlisted"));
+        assert_eq!(positions(&outbox.batch(Timestamp(0), 50)), [3]);
+        assert_eq!((outbox.runnable(), outbox.len(), outbox.asides().count()), (1, 3, 1));
+        outbox.done(Position(3));
+        assert_eq!(outbox.next_due(), None);
+        assert!(outbox.retry(Position(1), Timestamp(5)) && !outbox.retry(Position(1), Timestamp(5)));
+        assert_eq!(positions(&outbox.batch(Timestamp(5), 50)), [1]);
+    }
+
+    #[test]
+    fn isolated_ops_run_one_by_one() {
+        let mut outbox = outbox(&[(1, "a"), (2, "b")]);
+        outbox.isolate(&[Position(1), Position(2)], Timestamp(0));
+        assert_eq!(positions(&outbox.batch(Timestamp(0), 50)), [1]);
+        outbox.done(Position(1));
+        assert_eq!(positions(&outbox.batch(Timestamp(0), 50)), [2]);
     }
 }

@@ -30,6 +30,25 @@ pub struct Job {
     pub job: String,
 }
 
+/// An error of the legacy system: class of the adapter's table, and which side met it: `read`, `write`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct Failure {
+    pub class: String,
+    pub side: String,
+}
+
+/// One of a closed set of states; the one that holds is 1, the others 0.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct State {
+    pub state: String,
+}
+
+/// How ledger and legacy system disagreed: `legacy_behind`, `ledger_behind`, `foreign`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct How {
+    pub how: String,
+}
+
 /// Which connection: `capture`, `writeback`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct Legacy {
@@ -56,6 +75,17 @@ pub struct Counted {
     pub writeback_pending: Gauge,
     pub writeback_lag_ms: Gauge,
     pub in_doubt: Gauge,
+    pub set_aside: Gauge,
+    pub writeback_transactions: Gauge,
+    pub writeback_failures: Gauge,
+    pub writeback_batch_max: Gauge,
+    pub writeback_state: Family<State, Gauge>,
+    pub agency_switch: Family<State, Gauge>,
+    pub fence_open: Gauge,
+    pub releases_open: Gauge,
+    pub disagreements: Family<How, Gauge>,
+    pub legacy_errors: Family<Failure, Counter>,
+    pub read_lag_ms: Gauge,
     pub job_success_at: Family<Job, Gauge<f64, AtomicU64>>,
 }
 
@@ -98,6 +128,30 @@ impl Default for Metrics {
         registry.register("writeback_pending", "Ops without a result", c.writeback_pending.clone());
         registry.register("writeback_lag_ms", "Age of the oldest op without a result", c.writeback_lag_ms.clone());
         registry.register("writeback_in_doubt", "Ops whose commit is unknown", c.in_doubt.clone());
+        registry.register("writeback_set_aside", "Ops that wait for an operator", c.set_aside.clone());
+        registry.register(
+            "writeback_transactions",
+            "Transactions tried since the start",
+            c.writeback_transactions.clone(),
+        );
+        registry.register(
+            "writeback_failures",
+            "Transactions that failed since the start",
+            c.writeback_failures.clone(),
+        );
+        registry.register(
+            "writeback_batch_max",
+            "Ops that the next transaction may hold",
+            c.writeback_batch_max.clone(),
+        );
+        registry.register("writeback_state", "1 for the state that write-back is in", c.writeback_state.clone());
+        registry.register("agency_switch", "1 for what the agency's switch says", c.agency_switch.clone());
+        registry.register("fence_open", "0 where the agency has fenced the bridge off", c.fence_open.clone());
+        registry.register("releases_open", "Release requests being carried out", c.releases_open.clone());
+        let help = "Connects since the start at which ledger and legacy system disagreed";
+        registry.register("disagreements", help, c.disagreements.clone());
+        registry.register("legacy_errors", "Errors of the legacy system by class", c.legacy_errors.clone());
+        registry.register("read_lag_ms", "How far a standby that is read lags, milliseconds", c.read_lag_ms.clone());
         let help = "Unix time of the job's last success";
         registry.register("job_success_timestamp_seconds", help, c.job_success_at.clone());
         Metrics { counted, batch_entries, freshness, registry: Mutex::new(registry) }
@@ -122,6 +176,11 @@ impl Metrics {
         self.counted.decisions.get_or_create(&labels).inc();
     }
 
+    pub fn legacy_failed(&self, class: &str, side: &str) {
+        let labels = Failure { class: class.to_owned(), side: side.to_owned() };
+        self.counted.legacy_errors.get_or_create(&labels).inc();
+    }
+
     /// A batch of `entries` positions is durable up to `last`.
     pub fn durable(&self, entries: u64, last: u64) {
         self.counted.batches.inc();
@@ -140,6 +199,7 @@ mod tests {
         let metrics = Metrics::default();
         metrics.decided("naver", "slot_full");
         metrics.durable(3, 7);
+        metrics.legacy_failed("resource", "write");
         let feed = Feed { partner: "naver".to_owned(), feed: "slots".to_owned() };
         metrics.counted.feed_lag_ms.get_or_create(&feed).set(12);
         metrics.freshness.get_or_create(&feed).observe(0.012);
@@ -147,5 +207,6 @@ mod tests {
         let names: Vec<&str> = text.lines().filter(|line| line.starts_with("# TYPE")).collect();
         insta::assert_snapshot!(names.join("\n"));
         assert!(text.contains("slotbridge_decisions_total{partner=\"naver\",code=\"slot_full\"} 1"), "{text}");
+        assert!(text.contains("slotbridge_legacy_errors_total{class=\"resource\",side=\"write\"} 1"), "{text}");
     }
 }

@@ -71,15 +71,21 @@ impl Loop {
         while !self.stop.load(Ordering::Acquire) {
             let turn = match &mut port {
                 Some(open) => {
-                    self.heart.beat(&mut **open);
+                    if self.worker.may_beat() {
+                        self.heart.beat(&mut **open);
+                    }
                     self.worker.turn(&mut **open)?
                 }
-                None => match (self.connect)() {
-                    Ok(open) => {
-                        port = Some(open);
-                        continue;
-                    }
-                    Err(error) => self.worker.unreachable(&error)?,
+                None => match self.worker.may_connect() {
+                    Some(wait_ms) => Turn::Lost { wait_ms },
+                    None => match (self.connect)() {
+                        Ok(open) => {
+                            self.worker.connected();
+                            port = Some(open);
+                            continue;
+                        }
+                        Err(error) => self.worker.unreachable(&error),
+                    },
                 },
             };
             match turn {

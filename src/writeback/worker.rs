@@ -1,20 +1,25 @@
-//! One turn of write-back, as a plain function over the port: claim, run, tell.
+//! One turn of write-back, as a plain function over the port: ask the agency, claim, run, tell.
 
 use std::sync::{Arc, Mutex};
 
-use super::stats::{Stats, Status};
-use super::{Settings, Stopped};
+use super::agency::Standing;
+use super::orders::{Order, Orders};
+use super::pace::Pace;
+use super::request::{Asked, code, outcome};
+use super::stats::{Aside, Stats, Status};
+use super::trouble::Hold;
+use super::{Lives, Settings, Stopped};
 use crate::clock::Clock;
 use crate::decide::{Event, Given, OpResult, OpWhat, Rejection};
-use crate::domain::{Incarnation, OpId, Position, Timestamp};
+use crate::domain::{Position, SlotKey, Timestamp};
 use crate::durable::Answer;
 use crate::intake::Intake;
-use crate::legacy::{
-    Agency, Control, LegacyError, LegacyErrorKind, LegacyOp, LegacyWrite, MAX_OPS, OpReply, OpRequest, PersonKey,
-    Unbacked,
-};
+use crate::legacy::{LegacyErrorKind, LegacyWrite, MAX_OPS, OpReply, OpRequest};
 use crate::register::Register;
 use crate::schedule::{Backoff, Outbox};
+
+/// Claimed ops that may wait behind ops that were set aside; then no more are claimed.
+const HELD_MAX: usize = 5_000;
 
 /// How a turn ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,35 +32,46 @@ pub enum Turn {
     Lost { wait_ms: u64 },
 }
 
-/// Lives of the ledger, oldest first: (first position, incarnation). An op keeps the incarnation of its position for
-/// ever, so that one asked before a restore is still the same op for the legacy system.
-#[derive(Debug, Clone)]
-pub struct Lives(Vec<(Position, Incarnation)>);
+/// What the worker asks of the rest of the process.
+pub struct Around {
+    /// Changes whenever a secret of the write accounts does.
+    pub secrets: Box<dyn Fn() -> u64 + Send>,
+    /// True while the legacy system is read too late to know what it has left: nothing is taken.
+    pub reads_lag: Box<dyn Fn() -> bool + Send>,
+    /// Last position of the ledger at the start. An op up to here may have been run by an earlier process.
+    pub replayed: Position,
+    pub orders: Orders,
+}
 
-impl Lives {
-    /// `None` without a life that begins at or before position 1.
-    pub fn new(mut lives: Vec<(Position, Incarnation)>) -> Option<Lives> {
-        lives.sort_by_key(|(from, _)| *from);
-        lives.first().is_some_and(|(from, _)| *from <= Position(1)).then_some(Lives(lives))
-    }
-
-    fn id(&self, position: Position) -> OpId {
-        let at = self.0.partition_point(|(from, _)| *from <= position).saturating_sub(1);
-        OpId { incarnation: self.0[at].1, position }
+impl Default for Around {
+    fn default() -> Around {
+        Around {
+            secrets: Box::new(|| 0),
+            reads_lag: Box::new(|| false),
+            replayed: Position::ZERO,
+            orders: Orders::default(),
+        }
     }
 }
 
 pub struct Worker {
-    intake: Intake,
-    register: Arc<Register>,
-    clock: Arc<dyn Clock>,
-    lives: Lives,
-    settings: Settings,
-    outbox: Outbox<Given>,
-    control: Control,
-    control_at: Option<Timestamp>,
+    pub(super) intake: Intake,
+    pub(super) register: Arc<Register>,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) lives: Lives,
+    pub(super) settings: Settings,
+    pub(super) around: Around,
+    pub(super) outbox: Outbox<Given>,
+    pub(super) pace: Pace,
+    pub(super) standing: Standing,
+    /// Why nothing is tried for now.
+    pub(super) hold: Option<Hold>,
+    /// Class of the latest trouble, until something succeeds: the same again is no news.
+    pub(super) troubled_by: Option<&'static str>,
     /// Failures in a row, of whatever kind.
-    failures: u32,
+    pub(super) failures: u32,
+    pub(super) is_connected: bool,
+    statements: u64,
     stats: Arc<Mutex<Stats>>,
 }
 
@@ -73,178 +89,147 @@ impl Worker {
             register,
             clock,
             lives,
+            around: Around::default(),
             outbox: Outbox::new(backoff, settings.together_failures_max),
+            pace: Pace::new(settings.batch_max.clamp(1, MAX_OPS), settings.transaction_ms_max),
             settings,
-            control: Control::Run,
-            control_at: None,
+            standing: Standing::default(),
+            hold: None,
+            troubled_by: None,
             failures: 0,
+            is_connected: true,
+            statements: 0,
             stats: Arc::default(),
         }
+    }
+
+    pub fn with(mut self, around: Around) -> Worker {
+        self.around = around;
+        self
     }
 
     pub fn stats(&self) -> Arc<Mutex<Stats>> {
         self.stats.clone()
     }
 
+    /// For the loop: a connection was opened.
+    pub fn connected(&mut self) {
+        self.is_connected = true;
+        self.statements = 0;
+        self.hold = None;
+        self.standing.forget();
+    }
+
     /// Asks the switch if it is time, claims what fits, and runs one transaction.
     pub fn turn(&mut self, port: &mut dyn LegacyWrite) -> Result<Turn, Stopped> {
-        let before = port.statements();
         let turn = self.worked(port);
-        let statements = port.statements().saturating_sub(before);
-        self.tell(|stats| stats.statements += statements);
+        let statements = port.statements();
+        let more = statements.saturating_sub(self.statements);
+        self.statements = statements;
+        self.tell(|stats| stats.statements += more);
+        if let Ok(Turn::Lost { .. }) = turn {
+            self.is_connected = false;
+            self.standing.forget();
+        }
+        self.told();
         turn
     }
 
     fn worked(&mut self, port: &mut dyn LegacyWrite) -> Result<Turn, Stopped> {
         let now = self.clock.now();
-        if let Some(failed) = self.ask_switch(port, now)? {
-            return Ok(failed);
+        self.carry_out_orders(now)?;
+        if let Some(turn) = self.ask_agency(port, now)? {
+            return Ok(turn);
         }
-        if self.control == Control::Stop {
+        if let Some(turn) = self.held(now) {
+            return Ok(turn);
+        }
+        if !self.standing.may_write() {
             return Ok(Turn::Idle { wait_ms: self.settings.control_interval_ms });
         }
+        if let Some(turn) = self.release(port, now)? {
+            return Ok(turn);
+        }
         self.claim(now)?;
-        let batch = self.outbox.batch(now, self.batch_max());
+        if let Some(turn) = self.held(now) {
+            return Ok(turn);
+        }
+        let batch = self.outbox.batch(now, self.pace.ops());
         if batch.is_empty() {
             return Ok(self.idle(now));
         }
-        let mut requests = Vec::with_capacity(batch.len());
-        for (position, waiting) in &batch {
-            match self.request(&waiting.op) {
-                Ok(Some(request)) => requests.push((*position, request)),
-                Ok(None) if waiting.in_doubt => return Err(self.halt(*position, "an op in doubt has lost its person")),
-                Ok(None) => {
-                    tracing::warn!(op = position.0, "the person of a convert was unlinked; the booking ends");
-                    let result = OpResult::Rejected { reason: Rejection::LegacyRule };
-                    self.finish(vec![(*position, result)])?;
-                }
-                Err(stopped) => return Err(stopped),
-            }
-        }
+        let requests = self.requests(batch)?;
         if requests.is_empty() {
             return Ok(Turn::Worked);
         }
         self.run(port, requests)
     }
 
+    /// The batch in the legacy system's words, without what needs no run and what must not run.
+    fn requests(
+        &mut self,
+        batch: Vec<(Position, crate::schedule::Waiting<Given>)>,
+    ) -> Result<Vec<(Position, OpRequest)>, Stopped> {
+        let mut requests = Vec::with_capacity(batch.len());
+        let mut settled = Vec::new();
+        let mut blocked: Option<SlotKey> = None;
+        let takes_held = (self.around.reads_lag)();
+        for (position, waiting) in batch {
+            if blocked.as_ref() == Some(&waiting.slot) {
+                continue;
+            }
+            let may_have_run = waiting.in_doubt || waiting.op.honour || position <= self.around.replayed;
+            if takes_held && !may_have_run && matches!(waiting.op.op.what, OpWhat::Take { .. }) {
+                settled.push((position, OpResult::Taken { units: 0 }));
+                continue;
+            }
+            match self.asked(&waiting.op) {
+                Ok(Asked::Op(request)) => requests.push((position, request)),
+                Ok(Asked::Unlinked) if may_have_run => {
+                    self.set_aside(position, UNLINKED);
+                    blocked = Some(waiting.slot);
+                }
+                Ok(Asked::Unlinked) => {
+                    tracing::warn!(op = position.0, "the person of a convert was unlinked; the booking ends");
+                    settled.push((position, OpResult::Rejected { reason: Rejection::LegacyRule }));
+                }
+                Err(message) => {
+                    self.halt(LegacyErrorKind::Operator, message, self.clock.now());
+                    requests.clear();
+                    break;
+                }
+            }
+        }
+        self.finish(settled)?;
+        Ok(requests)
+    }
+
     fn run(&mut self, port: &mut dyn LegacyWrite, requests: Vec<(Position, OpRequest)>) -> Result<Turn, Stopped> {
         let (positions, requests): (Vec<Position>, Vec<OpRequest>) = requests.into_iter().unzip();
         self.tell(|stats| stats.transactions += 1);
+        let begun = self.clock.now();
         match port.apply(&requests) {
             Ok(replies) if replies.len() == positions.len() => {
-                self.failures = 0;
+                self.pace.took(positions.len(), self.clock.now().since_ms(begun));
+                self.well();
                 let results = positions.into_iter().zip(replies);
                 let results = results.map(|(position, reply)| (position, outcome(position, reply))).collect();
                 self.finish(results)?;
                 Ok(Turn::Worked)
             }
-            Ok(_) => Err(self.halt(positions[0], "the legacy system answered another number of ops than it was asked")),
+            Ok(_) => {
+                let message = "the legacy system answered another number of ops than it was asked".to_owned();
+                self.halt(LegacyErrorKind::Halt, message, self.clock.now());
+                Ok(Turn::Worked)
+            }
             Err(error) => self.failed(port, &positions, &error),
-        }
-    }
-
-    fn failed(
-        &mut self,
-        port: &mut dyn LegacyWrite,
-        positions: &[Position],
-        error: &LegacyError,
-    ) -> Result<Turn, Stopped> {
-        let now = self.clock.now();
-        let seed = positions.first().map_or(0, |position| position.0);
-        let newly = self.outbox.failed(positions, error.in_doubt, now, seed);
-        if !newly.is_empty() {
-            let events = newly.into_iter().map(|op| Event::OpInDoubt { op }).collect();
-            self.submit(events)?;
-        }
-        if error.kind == LegacyErrorKind::Operator {
-            // The switch may have been turned since it was asked; that is no fault.
-            self.control_at = None;
-            if let Some(turn) = self.ask_switch(port, now)? {
-                return Ok(turn);
-            }
-            if self.control == Control::Stop {
-                return Ok(Turn::Idle { wait_ms: self.settings.control_interval_ms });
-            }
-        }
-        self.troubled(error, now)
-    }
-
-    /// Retries wait; what only a person can mend stops the worker.
-    fn troubled(&mut self, error: &LegacyError, now: Timestamp) -> Result<Turn, Stopped> {
-        self.failures = self.failures.saturating_add(1);
-        self.tell(|stats| stats.failures += 1);
-        let backoff = Backoff { first_ms: self.settings.pause_first_ms, last_ms: self.settings.pause_last_ms };
-        let wait_ms = backoff.pause_ms(self.failures, now.0.unsigned_abs());
-        match error.kind {
-            LegacyErrorKind::Retry | LegacyErrorKind::Wait => {
-                tracing::warn!(kind = error.kind.code(), in_doubt = error.in_doubt, failures = self.failures, %error,
-                    "a write-back transaction failed and is repeated");
-                Ok(Turn::Idle { wait_ms })
-            }
-            LegacyErrorKind::Lost => {
-                tracing::warn!(kind = error.kind.code(), in_doubt = error.in_doubt, failures = self.failures, %error,
-                    "the legacy system cannot be reached");
-                self.control_at = None;
-                self.tell(|stats| stats.status = Status::Unreachable);
-                Ok(Turn::Lost { wait_ms })
-            }
-            LegacyErrorKind::Credentials
-            | LegacyErrorKind::Operator
-            | LegacyErrorKind::Schema
-            | LegacyErrorKind::Halt => Err(self.halted(error.kind, error.message.clone())),
-        }
-    }
-
-    /// For the loop: a connection could not be opened.
-    pub fn unreachable(&mut self, error: &LegacyError) -> Result<Turn, Stopped> {
-        let now = self.clock.now();
-        self.troubled(error, now)
-    }
-
-    fn halt(&mut self, op: Position, why: &str) -> Stopped {
-        self.halted(LegacyErrorKind::Halt, format!("op {op}: {why}"))
-    }
-
-    fn halted(&mut self, kind: LegacyErrorKind, message: String) -> Stopped {
-        tracing::error!(kind = kind.code(), message, "write-back stands still until somebody acts");
-        self.tell(|stats| stats.status = Status::Halted { kind, message: message.clone() });
-        Stopped::Halted { kind, message }
-    }
-
-    /// `Some` = the switch could not be read; nothing may be written then.
-    fn ask_switch(&mut self, port: &mut dyn LegacyWrite, now: Timestamp) -> Result<Option<Turn>, Stopped> {
-        let every = i64::try_from(self.settings.control_interval_ms).unwrap_or(i64::MAX);
-        // A clock that was set back must not keep the switch unasked.
-        if self.control_at.is_some_and(|at| (0..every).contains(&now.since_ms(at))) {
-            return Ok(None);
-        }
-        match port.agency() {
-            Ok(Agency { control, .. }) => {
-                if control != self.control {
-                    tracing::warn!(from = ?self.control, to = ?control, "the agency's switch was turned");
-                }
-                self.control = control;
-                self.control_at = Some(now);
-                self.tell(|stats| {
-                    stats.status = match control {
-                        Control::Run => Status::Running,
-                        Control::Drain => Status::Draining,
-                        Control::Stop => Status::StoppedByAgency,
-                    }
-                });
-                Ok(None)
-            }
-            Err(error) => {
-                self.control_at = None;
-                self.troubled(&error, now).map(Some)
-            }
         }
     }
 
     /// Claims no more than one transaction takes: what is not claimed yet can still be cancelled without a write.
     fn claim(&mut self, now: Timestamp) -> Result<(), Stopped> {
-        let max = self.batch_max().saturating_sub(self.outbox.len());
-        if max == 0 {
+        let max = self.pace.ops().saturating_sub(self.outbox.runnable());
+        if max == 0 || self.outbox.len() >= HELD_MAX {
             return Ok(());
         }
         match self.submit(vec![Event::Claim { ticket: 0, max }])?.pop() {
@@ -252,64 +237,50 @@ impl Worker {
                 for given in ops {
                     self.outbox.add(given.op.position, given.op.slot.clone(), given, now);
                 }
-                self.told();
-                Ok(())
             }
-            _ => Err(self.halted(LegacyErrorKind::Halt, String::from("the desk did not answer a claim with ops"))),
+            _ => self.halt(LegacyErrorKind::Halt, "the desk did not answer a claim with ops".to_owned(), now),
         }
+        Ok(())
     }
 
-    fn request(&mut self, given: &Given) -> Result<Option<OpRequest>, Stopped> {
-        let op = &given.op;
-        let unbacked = if given.honour { Unbacked::Honour } else { Unbacked::Refuse };
-        let person_key = |person| match self.register.person_key(person) {
-            Ok(key) => Ok(key.map(PersonKey)),
-            Err(error) => Err(error.to_string()),
-        };
-        let what = match &op.what {
-            OpWhat::Take { units } => LegacyOp::Take { units: *units },
-            OpWhat::Return { units } => LegacyOp::Return { units: *units },
-            OpWhat::Mend { sold } => LegacyOp::Mend { sold: *sold },
-            OpWhat::Convert { person, series, .. } => match person_key(*person) {
-                Ok(Some(person)) => LegacyOp::Convert { person, series: series.clone(), unbacked },
-                Ok(None) => return Ok(None),
-                Err(message) => return Err(self.halted(LegacyErrorKind::Operator, message)),
-            },
-            OpWhat::Place { person, series, .. } => match person_key(*person) {
-                Ok(Some(person)) => LegacyOp::Place { person, series: series.clone() },
-                Ok(None) => return Ok(None),
-                Err(message) => return Err(self.halted(LegacyErrorKind::Operator, message)),
-            },
-            OpWhat::Cancel { convert, .. } => LegacyOp::Cancel { convert: self.id(*convert) },
-        };
-        Ok(Some(OpRequest { id: self.id(op.position), slot: op.slot.clone(), mode: given.mode, what }))
-    }
-
-    fn id(&self, position: Position) -> OpId {
-        self.lives.id(position)
+    fn carry_out_orders(&mut self, now: Timestamp) -> Result<(), Stopped> {
+        for order in self.around.orders.take() {
+            match order {
+                Order::Retry { op } if self.outbox.retry(op, now) => {
+                    tracing::info!(op = op.0, "an op that was set aside runs again as ordered");
+                }
+                Order::Settle { op, reply } if self.outbox.asides().any(|(position, _)| position == op) => {
+                    tracing::warn!(op = op.0, "an op that was set aside is settled as ordered");
+                    self.finish(vec![(op, outcome(op, reply))])?;
+                }
+                Order::Retry { op } | Order::Settle { op, .. } => {
+                    tracing::warn!(op = op.0, "an order names an op that is not set aside; nothing is done");
+                }
+            }
+        }
+        Ok(())
     }
 
     fn finish(&mut self, results: Vec<(Position, OpResult)>) -> Result<(), Stopped> {
+        if results.is_empty() {
+            return Ok(());
+        }
         let outcomes: Vec<(Position, &'static str)> = results.iter().map(|(op, result)| (*op, code(result))).collect();
         self.submit(results.into_iter().map(|(op, result)| Event::OpDone { op, result }).collect())?;
         for (position, outcome) in outcomes {
             self.outbox.done(position);
             self.tell(|stats| *stats.outcomes.entry(outcome).or_default() += 1);
         }
-        self.told();
+        self.standing.look_at_releases();
         Ok(())
     }
 
-    fn submit(&self, events: Vec<Event>) -> Result<Vec<Answer>, Stopped> {
+    pub(super) fn submit(&self, events: Vec<Event>) -> Result<Vec<Answer>, Stopped> {
         let answers = self.intake.submit_all_blocking(events).map_err(|_| Stopped::Desk)?;
         if answers.iter().any(|answer| matches!(answer, Answer::NotDurable)) {
             return Err(Stopped::Desk);
         }
         Ok(answers)
-    }
-
-    fn batch_max(&self) -> usize {
-        self.settings.batch_max.clamp(1, MAX_OPS)
     }
 
     fn idle(&self, now: Timestamp) -> Turn {
@@ -318,49 +289,58 @@ impl Worker {
         Turn::Idle { wait_ms: due.min(idle_ms) }
     }
 
-    fn tell(&self, change: impl FnOnce(&mut Stats)) {
+    pub(super) fn tell(&self, change: impl FnOnce(&mut Stats)) {
         change(&mut self.stats.lock().unwrap_or_else(|poisoned| poisoned.into_inner()));
     }
 
-    fn told(&self) {
+    pub(super) fn told(&self) {
+        let aside = self.outbox.asides().map(|(op, waiting)| Aside {
+            op,
+            id: self.lives.id(op).to_string(),
+            slot: waiting.slot.clone(),
+            kind: kind(&waiting.op.op.what),
+            why: waiting.aside.clone().unwrap_or_default(),
+            since: waiting.since,
+        });
+        let aside: Vec<Aside> = aside.collect();
         self.tell(|stats| {
+            stats.status = self.status();
+            stats.control = self.standing.control;
+            stats.fence_open = self.standing.fence_open;
+            stats.batch_max = self.pace.ops();
             stats.waiting = self.outbox.len();
             stats.in_doubt = self.outbox.in_doubt();
             stats.oldest_at = self.outbox.oldest();
+            stats.releases = self.standing.releases.len();
+            stats.aside = aside;
         });
     }
-}
 
-fn outcome(op: Position, reply: OpReply) -> OpResult {
-    let rejected = |reason| OpResult::Rejected { reason };
-    match reply {
-        OpReply::Taken { units } => OpResult::Taken { units },
-        OpReply::Returned { units } => OpResult::Returned { units },
-        OpReply::Converted { legacy_ref, over } => OpResult::Converted { legacy_ref, over },
-        OpReply::GivenUp => OpResult::GivenUp,
-        OpReply::Mended { added, lost, over } => OpResult::Mended { added, lost, over },
-        OpReply::NoPlace => rejected(Rejection::NoPlace),
-        OpReply::TurnedBack => OpResult::TurnedBack,
-        OpReply::AlreadyCancelled => OpResult::AlreadyCancelled,
-        OpReply::PersonBooked => rejected(Rejection::PersonBooked),
-        OpReply::SlotMissing => rejected(Rejection::SlotMissing),
-        OpReply::EscrowEroded => rejected(Rejection::EscrowEroded),
-        OpReply::LegacyRule { code } => {
-            tracing::warn!(op = op.0, code, "a rule of the legacy system refused a write-back");
-            rejected(Rejection::LegacyRule)
+    fn status(&self) -> Status {
+        match &self.hold {
+            Some(hold) => hold.status.clone(),
+            None if !self.is_connected => Status::Unreachable,
+            None => self.standing.status(),
         }
     }
 }
 
-fn code(result: &OpResult) -> &'static str {
-    match result {
-        OpResult::Taken { .. } => "taken",
-        OpResult::Returned { .. } => "returned",
-        OpResult::Converted { .. } => "converted",
-        OpResult::TurnedBack => "turned_back",
-        OpResult::GivenUp => "given_up",
-        OpResult::Mended { .. } => "mended",
-        OpResult::AlreadyCancelled => "already_cancelled",
-        OpResult::Rejected { reason } => reason.code(),
+/// What an operator does about an op whose person is unlinked: nobody can ask the legacy system about it any more.
+const UNLINKED: &str = "its person is unlinked and it may have run: look its id up in SB_APPLIED, then `slotbridge ledger \
+                        settle` it with the RESULT found there, or with --not-applied where there is none";
+
+fn kind(what: &OpWhat) -> &'static str {
+    match what {
+        OpWhat::Take { .. } => "take",
+        OpWhat::Return { .. } => "return",
+        OpWhat::Convert { .. } => "convert",
+        OpWhat::Place { .. } => "place",
+        OpWhat::Cancel { .. } => "cancel",
+        OpWhat::Mend { .. } => "mend",
     }
+}
+
+/// A reply that says that an op never ran and never will.
+pub fn not_applied() -> OpReply {
+    OpReply::LegacyRule { code: "not_applied".to_owned() }
 }

@@ -35,6 +35,7 @@ pub struct SqliteWrite {
     books: Books,
     maintained: Maintained,
     person_constraint: PersonConstraint,
+    leaves_fence: bool,
     statements: u64,
 }
 
@@ -69,6 +70,7 @@ impl SqliteWrite {
             books,
             maintained: settings.maintained,
             person_constraint: settings.person_constraint,
+            leaves_fence: false,
             statements: 0,
         })
     }
@@ -86,6 +88,7 @@ impl LegacyWrite for SqliteWrite {
             books: self.books,
             maintained: self.maintained,
             person_constraint: self.person_constraint,
+            leaves_fence: self.leaves_fence,
             draining: false,
             statements: 0,
         };
@@ -143,6 +146,11 @@ impl LegacyWrite for SqliteWrite {
         Ok(())
     }
 
+    fn leave_fence(&mut self) -> bool {
+        self.leaves_fence = true;
+        true
+    }
+
     fn statements(&self) -> u64 {
         self.statements
     }
@@ -154,6 +162,7 @@ struct Batch<'a> {
     books: Books,
     maintained: Maintained,
     person_constraint: PersonConstraint,
+    leaves_fence: bool,
     draining: bool,
     statements: u64,
 }
@@ -188,7 +197,8 @@ impl Batch<'_> {
         for op in ops {
             replies.push(self.once(op)?);
         }
-        if let Some(last) = ops.iter().map(|op| op.id).max_by_key(|id| id.position) {
+        let last = ops.iter().map(|op| op.id).max_by_key(|id| id.position);
+        if let Some(last) = last.filter(|_| !self.leaves_fence) {
             self.advance_fence(last)?;
         }
         Ok(replies)

@@ -1,0 +1,106 @@
+//! The legacy system by kind: how connections to it are opened. At most six sessions on Oracle: capture's three, the
+//! writer's one, and one of each role while an old session ends beside its successor.
+
+use std::hash::{BuildHasher, Hash, Hasher};
+use std::sync::Arc;
+use std::time::Instant;
+
+use crate::config::{Account, Config, LegacyKind};
+use crate::legacy::sqlite::{SqliteRead, SqliteWrite};
+use crate::legacy::{LegacyError, LegacyRead, LegacyWrite};
+use crate::telemetry::Metrics;
+use crate::{capture, writeback};
+
+use super::counting::{CountedRead, CountedWrite, ReadLag};
+use super::{StartFailed, settings};
+
+/// Opens connections that read; from any thread.
+type OpenRead = Arc<dyn Fn() -> Result<Box<dyn LegacyRead>, LegacyError> + Send + Sync>;
+/// Opens connections that write.
+type OpenWrite = Arc<dyn Fn() -> Result<Box<dyn LegacyWrite>, LegacyError> + Send + Sync>;
+
+/// Ways to the legacy system.
+pub struct Backend {
+    pub read: OpenRead,
+    pub write: OpenWrite,
+    pub lag: ReadLag,
+    write_accounts: Vec<Account>,
+}
+
+impl Backend {
+    /// Judges what can be judged without a connection; opens none.
+    pub fn of(config: &Config) -> Result<Backend, StartFailed> {
+        match config.legacy.kind {
+            LegacyKind::Sqlite => Ok(sqlite(config)),
+            LegacyKind::Oracle => oracle(config),
+        }
+    }
+
+    pub fn capture(&self, metrics: &Arc<Metrics>) -> capture::Connect {
+        let (read, metrics, lag) = (self.read.clone(), metrics.clone(), self.lag.clone());
+        Arc::new(move || {
+            let inner = read().inspect_err(|error| metrics.legacy_failed(error.class, "read"))?;
+            let counted = CountedRead { inner, metrics: metrics.clone(), lag: lag.clone(), lag_due: Instant::now() };
+            Ok(Box::new(counted) as Box<dyn LegacyRead>)
+        })
+    }
+
+    pub fn writeback(&self, metrics: &Arc<Metrics>) -> writeback::Connect {
+        let (write, metrics) = (self.write.clone(), metrics.clone());
+        Box::new(move || {
+            let inner = write().inspect_err(|error| metrics.legacy_failed(error.class, "write"))?;
+            Ok(Box::new(CountedWrite { inner, metrics: metrics.clone() }) as Box<dyn LegacyWrite>)
+        })
+    }
+
+    /// A number that changes with the content of the write accounts' secret files. It is kept in memory only, and made
+    /// with a key of this process, so that it says nothing about a password.
+    pub fn secrets(&self) -> Box<dyn Fn() -> u64 + Send> {
+        let (accounts, keyed) = (self.write_accounts.clone(), std::hash::RandomState::new());
+        Box::new(move || {
+            let mut hasher = keyed.build_hasher();
+            for account in &accounts {
+                // A file that cannot be read is a state of its own: once it can, the secret has changed.
+                std::fs::read(&account.secret_file).ok().hash(&mut hasher);
+            }
+            hasher.finish()
+        })
+    }
+}
+
+fn sqlite(config: &Config) -> Backend {
+    let (path, write) = (config.legacy.path.clone(), settings::sqlite(config));
+    Backend {
+        read: Arc::new(move || Ok(Box::new(SqliteRead::open(&path)?) as Box<dyn LegacyRead>)),
+        write: Arc::new(move || Ok(Box::new(SqliteWrite::open(&write)?) as Box<dyn LegacyWrite>)),
+        lag: ReadLag::new(None),
+        write_accounts: Vec::new(),
+    }
+}
+
+/// The one place where the Oracle adapter is made.
+fn oracle(_config: &Config) -> Result<Backend, StartFailed> {
+    Err(StartFailed::OracleClient { missing: "this build of slotbridge has no Oracle adapter".to_owned() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_stamp_of_secrets_changes_with_their_content_and_with_nothing_else() {
+        let dir = tempfile::tempdir().unwrap();
+        let secret_file = dir.path().join("secret");
+        let write_accounts = vec![Account { name: "SB_WRITE_A".to_owned(), secret_file: secret_file.clone() }];
+        let backend = Backend { write_accounts, ..sqlite(&Config::default()) };
+        let stamp = backend.secrets();
+        let missing = stamp();
+        std::fs::write(&secret_file, "one").unwrap();
+        let one = stamp();
+        assert_ne!(missing, one);
+        std::fs::write(&secret_file, "one").unwrap();
+        assert_eq!(stamp(), one);
+        std::fs::write(&secret_file, "two").unwrap();
+        assert_ne!(stamp(), one);
+    }
+}
