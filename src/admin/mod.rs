@@ -13,7 +13,7 @@ pub use server::{Commands, serve};
 
 use serde::{Deserialize, Serialize};
 
-use crate::domain::SlotKey;
+use crate::domain::{ObjectName, SlotKey};
 
 /// Name of the socket in the data folder.
 pub const SOCKET: &str = "admin.sock";
@@ -32,6 +32,10 @@ pub enum Ask {
     /// Gives every free unit of these slots back to the legacy system.
     Release {
         slots: Vec<SlotKey>,
+    },
+    /// A refused cut of this object is believed: its rows are really gone.
+    Confirm {
+        object: ObjectName,
     },
 }
 

@@ -6,11 +6,12 @@ use std::time::Duration;
 
 use crate::admin::{Ask, Commands, Told};
 use crate::decide::Event;
-use crate::domain::Incarnation;
+use crate::domain::{Incarnation, ObjectName};
 use crate::durable::Answer;
 use crate::intake::{Bounds, Declined, Intake};
 use crate::ledger::{Hash, Head, LedgerReader, snapshot};
 
+use super::Poller;
 use super::desk::Window;
 use super::meter::Condition;
 
@@ -51,6 +52,7 @@ pub struct Control {
     pub condition: Arc<Condition>,
     pub door: Door,
     pub snapshots: Snapshots,
+    pub poller: Poller,
 }
 
 /// Writes the desk's state beside the ledger.
@@ -93,6 +95,22 @@ impl Commands for Control {
                     Err(error) => Told::Error { code: "not_released".to_owned(), detail: error.to_string() },
                 }
             }
+            Ask::Confirm { object } => self.confirm(&object),
+        }
+    }
+}
+
+impl Control {
+    fn confirm(&self, object: &ObjectName) -> Told {
+        let capture = &self.condition.capture;
+        let refused = capture.refused().into_iter().find(|cut| cut.object == *object);
+        match refused.filter(|_| capture.confirm(object)) {
+            Some(cut) => {
+                tracing::warn!(object = %object, live = cut.live, lost = cut.lost, "a refused cut is confirmed");
+                self.poller.now();
+                Told::Ok(serde_json::json!({ "confirmed": object, "known_rows": cut.live, "lost_rows": cut.lost }))
+            }
+            None => Told::Error { code: "not_refused".to_owned(), detail: format!("no cut of {object} is refused") },
         }
     }
 }

@@ -37,7 +37,7 @@ use super::files::Files;
 use super::jobs::{self, Planned};
 use super::meter::{Condition, Counting, Meter};
 use super::tokens::{Recorded, Tokens};
-use super::{Capturing, Daemon, Running, StartFailed, observe, settings};
+use super::{Capturing, Daemon, Poller, Running, StartFailed, observe, settings};
 
 /// Refused keys leave the readers' memory after so long, as the desk forgets them.
 const REFUSED_KEEP_MS: i64 = 24 * 3_600_000;
@@ -388,8 +388,9 @@ impl Outside<'_> {
         let (observe, observing) = observe::serve(listen.observe, self.condition.clone(), stop.clone())
             .await
             .map_err(|source| StartFailed::Observe { address: listen.observe, source })?;
-        let control =
-            Control { condition: self.condition.clone(), door: snapshots.door.clone(), snapshots: snapshots.clone() };
+        let (condition, door) = (self.condition.clone(), snapshots.door.clone());
+        let poller = Poller(capturing.clone());
+        let control = Control { condition, door, snapshots: snapshots.clone(), poller };
         let admin = admin::serve(&self.files.socket, Arc::new(control), stop.clone())
             .map_err(|source| StartFailed::Socket { path: self.files.socket.clone(), source })?;
         let serving =

@@ -3,6 +3,7 @@
 //! Invariants: exit codes are stable (`Exit`); output survives a closed pipe; no escape sequences when not a terminal;
 //! an error has a stable code, a cause and a next step.
 
+mod capture;
 mod check;
 mod config;
 mod demo;
@@ -82,6 +83,9 @@ enum Command {
     /// Show the configuration in force, or what every key means.
     #[command(subcommand)]
     Config(config::ConfigCommand),
+    /// What is read of the legacy system.
+    #[command(subcommand)]
+    Capture(capture::CaptureCommand),
     /// The ledger: check it, read it, shorten the next start.
     #[command(subcommand)]
     Ledger(ledger::LedgerCommand),
@@ -132,6 +136,7 @@ fn run(command: Command, out: &mut Out) -> Result<Exit, Failed> {
         Command::Check(args) => check::check(&args, out),
         Command::Status(args) => status::status(&args, out),
         Command::Config(command) => config::config(&command, out),
+        Command::Capture(command) => capture::capture(&command, out),
         Command::Ledger(command) => ledger::ledger(&command, out),
         Command::Backup(args) => ledger::backup(&args, out),
         Command::Restore(args) => ledger::restore(&args, out),
