@@ -36,6 +36,8 @@ pub struct Tables {
     pub undo_rows: Option<u32>,
     /// Every hint reads everything, as if its index were gone.
     pub scans: bool,
+    /// Runs once after so many more pages.
+    pub after_pages: Option<(u32, Hook)>,
     pub lag_ms: u64,
     /// A live dictionary other than `layouts()` declares.
     pub dictionary: BTreeMap<String, Vec<(String, String)>>,
@@ -113,10 +115,11 @@ impl Legacy {
 
     fn pass(&self, as_of: Timestamp, rows: Vec<Vec<Value>>, sink: &mut RowSink<'_>) -> Result<CutInfo, LegacyError> {
         let count = rows.len() as u64;
-        for row in rows {
-            self.fails(0)?;
+        for (told, row) in rows.into_iter().enumerate() {
+            self.fails(told as u64)?;
             sink(row)?;
         }
+        self.fails(count)?;
         Ok(CutInfo { as_of, rows: count, scn_max: None })
     }
 
@@ -178,7 +181,14 @@ impl LegacyRead for Legacy {
         let (as_of, mut rows) = self.select(layout, |row| after.is_none_or(|after| key(row).as_str() > after));
         rows.sort_by_key(|row| key(row));
         rows.truncate(rows_max as usize);
-        self.pass(as_of, rows, sink)
+        let info = self.pass(as_of, rows, sink)?;
+        let after = self.0.lock().unwrap().after_pages.take();
+        match after {
+            Some((1, mut hook)) => hook(),
+            Some((pages, hook)) => self.0.lock().unwrap().after_pages = Some((pages - 1, hook)),
+            None => {}
+        }
+        Ok(info)
     }
 
     fn hinted(&mut self, layout: &Layout, hint: &Hint<'_>, sink: &mut RowSink<'_>) -> Result<CutInfo, LegacyError> {
