@@ -147,7 +147,7 @@ fn an_error_of_the_schema_in_a_poll_halts_its_objects_only() {
     day.legacy.fail("slot", LegacyErrorKind::Schema, "schema");
     assert_eq!(day.reads(HINTS, 0).len(), 1, "the sweep of the same object does not run any more");
     assert_eq!(day.halted(), ["reservation", "slot"]);
-    assert_eq!(day.reads(FULL, 600_001), CUTS, "an hour of columns that fit ends the halt");
+    assert_eq!(day.reads(FULL, 600_001), CUTS, "columns that fit end the halt");
     assert_eq!(day.halted(), Vec::<String>::new());
 }
 

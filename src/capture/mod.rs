@@ -5,7 +5,12 @@
 //!
 //! Invariants: a poll that did not end well changes nothing; a change is committed to the mirror before the desk
 //! hears of it and counts as taken only when it is durable in the ledger, so a crash repeats and never loses; a cut
-//! that would end too many rows is not believed until somebody confirms it; bookings cost no statement here.
+//! that would end too many rows is not believed until somebody confirms it; a view that is not as declared halts its
+//! own cut group and nothing else; bookings cost no statement here.
+//!
+//! Three lanes, each a thread with a connection: full cuts, hints between them, persons. `lane` and `hints` read,
+//! `turns` says what is due and what a failure means, `pace` how often, `fresh` how fresh the outcome is, `drift`
+//! whether the views still fit.
 //!
 //! A poll goes stage → mirror (position empty) → desk → position. The alternative, diffing in memory, needs 200 MB
 //! for 4 M slots and a rebuild at each start; this one costs a lookup in SQLite a row (2 µs).
