@@ -13,7 +13,7 @@ pub use server::{Commands, serve};
 
 use serde::{Deserialize, Serialize};
 
-use crate::domain::{Position, SlotKey};
+use crate::domain::{ObjectName, Position, SlotKey};
 
 /// Name of the socket in the data folder.
 pub const SOCKET: &str = "admin.sock";
@@ -43,6 +43,10 @@ pub enum Ask {
     Settle {
         op: Position,
         result: Option<String>,
+    },
+    /// A refused cut of this object is believed: its rows are really gone.
+    Confirm {
+        object: ObjectName,
     },
 }
 

@@ -6,13 +6,14 @@ use std::time::Duration;
 
 use crate::admin::{Ask, Commands, Told};
 use crate::decide::Event;
-use crate::domain::Incarnation;
+use crate::domain::{Incarnation, ObjectName};
 use crate::durable::Answer;
 use crate::intake::{Bounds, Declined, Intake};
 use crate::ledger::{Hash, Head, LedgerReader, snapshot};
 use crate::legacy::stored;
 use crate::writeback::{self, Order, Orders};
 
+use super::Poller;
 use super::desk::Window;
 use super::meter::Condition;
 
@@ -54,6 +55,7 @@ pub struct Control {
     pub door: Door,
     pub snapshots: Snapshots,
     pub orders: Orders,
+    pub poller: Poller,
 }
 
 impl Control {
@@ -133,6 +135,22 @@ impl Commands for Control {
                     Err(error) => Told::Error { code: "not_released".to_owned(), detail: error.to_string() },
                 }
             }
+            Ask::Confirm { object } => self.confirm(&object),
+        }
+    }
+}
+
+impl Control {
+    fn confirm(&self, object: &ObjectName) -> Told {
+        let capture = &self.condition.capture;
+        let refused = capture.refused().into_iter().find(|cut| cut.object == *object);
+        match refused.filter(|_| capture.confirm(object)) {
+            Some(cut) => {
+                tracing::warn!(object = %object, live = cut.live, lost = cut.lost, "a refused cut is confirmed");
+                self.poller.now();
+                Told::Ok(serde_json::json!({ "confirmed": object, "known_rows": cut.live, "lost_rows": cut.lost }))
+            }
+            None => Told::Error { code: "not_refused".to_owned(), detail: format!("no cut of {object} is refused") },
         }
     }
 }

@@ -165,12 +165,13 @@ impl Condition {
             writeback::Status::Halted { message, .. } => Some(message.as_str()),
             _ => None,
         };
-        let refused_cuts: Vec<_> = self.capture.refused().iter().map(|cut| cut.object.to_string()).collect();
         serde_json::json!({
             "freshness": {
                 "poll_age_ms": now.since_ms(mark.started_at), "full_cut_age_s": now.since_ms(mark.full_at) / 1_000,
-                "refused_cuts": refused_cuts,
+                "refused_cuts": self.refused_cuts(),
             },
+            "capture": self.capturing(),
+            "polls": self.polls(),
             "daemon": {
                 "not_ready": self.not_ready(), "position": self.view.durable(), "slots": slots, "bookings": bookings,
                 "other_items": items, "requests_waiting": self.door.waiting(self.bounds),
@@ -188,6 +189,37 @@ impl Condition {
             "legacy": { "statements_capture": capture_statements, "statements_writeback": writeback_statements },
             "feeds": feeds,
         })
+    }
+}
+
+impl Condition {
+    fn refused_cuts(&self) -> Vec<String> {
+        let told = |cut: &crate::capture::RefusedCut| format!("{}: {} of {} rows lost", cut.object, cut.lost, cut.live);
+        self.capture.refused().iter().map(told).collect()
+    }
+
+    /// What keeps capture from reading as it should.
+    fn capturing(&self) -> serde_json::Value {
+        let stats = self.capture.stats();
+        let braked: Vec<String> =
+            stats.braked.iter().map(|((poll, object), why)| format!("{object} {}: {why}", poll.code())).collect();
+        serde_json::json!({
+            "halted": stats.halted, "braked": braked, "undo_too_short": stats.undo_too_short,
+            "pages_halved": stats.pages_halved, "read_lag_ms": stats.read_lag_ms, "reads_lag": stats.reads_lag,
+        })
+    }
+
+    /// Rows read for each that had changed, by kind of poll and object.
+    fn polls(&self) -> Vec<serde_json::Value> {
+        let stats = self.capture.stats();
+        let told = |((poll, object), polls): (&(crate::capture::Poll, _), &crate::capture::PollStats)| {
+            serde_json::json!({
+                "poll": poll.code(), "object": object, "polls": polls.polls, "failed": polls.failed, "rows": polls.rows,
+                "changed": polls.changed, "gone": polls.gone, "late": polls.late,
+                "rows_per_change": (polls.rows_per_change() * 10.0).round() / 10.0, "last_ms": polls.last_ms,
+            })
+        };
+        stats.objects.iter().map(told).collect()
     }
 }
 

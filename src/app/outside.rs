@@ -13,7 +13,7 @@ use super::files::Files;
 use super::jobs::{self, Planned};
 use super::meter::Condition;
 use super::threads::Threads;
-use super::{Capturing, StartFailed, observe};
+use super::{Capturing, Poller, StartFailed, observe};
 
 /// Refused keys leave the readers' memory after so long, as the desk forgets them.
 const REFUSED_KEEP_MS: i64 = 24 * 3_600_000;
@@ -67,6 +67,7 @@ impl Outside<'_> {
             door: snapshots.door.clone(),
             snapshots: snapshots.clone(),
             orders: self.orders.clone(),
+            poller: Poller(Some(capturing.clone())),
         };
         let admin = admin::serve(&self.files.socket, Arc::new(control), stop.clone())
             .map_err(|source| StartFailed::Socket { path: self.files.socket.clone(), source })?;

@@ -129,7 +129,11 @@ impl Plan {
         row.get(at)?.as_text()
     }
 
-    pub fn fact(&self, row: Vec<Value>, person: &dyn Fn(&str) -> Option<PersonNo>) -> Result<Converted, BadRow> {
+    pub fn fact(&self, mut row: Vec<Value>, person: &dyn Fn(&str) -> Option<PersonNo>) -> Result<Converted, BadRow> {
+        // It may move with a neighbour in the same block, and is no content.
+        if let Some(number) = self.layout.at_role(Role::RowScn).and_then(|at| row.get_mut(at)) {
+            *number = Value::Null;
+        }
         let row = Fields { plan: self, row: Row(row.into_boxed_slice()) };
         let key = row.key()?;
         let mut blanked = Vec::new();

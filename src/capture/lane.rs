@@ -1,17 +1,18 @@
 //! Polls over one connection: full cuts and hints. Plain functions over a reader, so that tests need no thread.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Instant;
 
 use super::convert::{Kind, Plan};
+use super::hints::{First, Reach};
 use super::mirror::Scope;
-use super::stage::{Intaking, Seen, Stage};
-use super::stats::{Poll, RefusedCut};
+use super::stage::{Counts, Intaking, Seen, Stage};
+use super::stats::{Poll, PollStats, RefusedCut};
 use super::{Capture, CaptureError, SIGHTINGS_MAX, Sightings, locked};
-use crate::domain::{ObjectName, SlotKey, Timestamp, Value};
-use crate::legacy::{CutInfo, Hint, LegacyError, LegacyErrorKind, LegacyRead};
-use crate::mapping::{Layout, Role};
+use crate::domain::{ObjectName, Timestamp, Value};
+use crate::legacy::{CutInfo, LegacyError, LegacyErrorKind, LegacyRead};
+use crate::mapping::Layout;
 
 /// What a poll did.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -26,27 +27,36 @@ pub struct Report {
     pub as_of: Timestamp,
     /// Why nothing was applied: the cut was not believed.
     pub refused: Option<RefusedCut>,
+    /// Highest key and largest commit number that a hint read.
+    pub(super) highest: Option<Box<str>>,
+    pub(super) scn_max: Option<u64>,
 }
 
-/// Keys of one `Hint::Keys` statement and statements of one round.
-const KEYS_MAX: usize = 500;
-const KEY_ROUNDS_MAX: usize = 4;
+/// Cuts in a row that the undo did not reach back for, before it is said to be too short.
+const TOO_OLD_MAX: u32 = 2;
+/// Class of the error that says so (ORA-01555).
+pub(super) const TOO_OLD: &str = "snapshot_too_old";
 
 /// One thread's place of work: its stage and how far its hints have read.
 pub struct Lane {
     pub(super) capture: Arc<Capture>,
     pub(super) stage: Stage,
-    /// Per object: `as_of` of the latest fast poll.
-    fast: BTreeMap<ObjectName, Timestamp>,
-    sweep: BTreeMap<ObjectName, Timestamp>,
+    pub(super) reach: BTreeMap<ObjectName, Reach>,
 }
 
 type Sink<'a> = dyn FnMut(usize, Vec<Value>) -> Result<(), LegacyError> + 'a;
 
+/// What a full cut did, or would have done.
+struct Applied {
+    report: Report,
+    counts: Vec<Counts>,
+    firsts: Vec<(ObjectName, First)>,
+}
+
 impl Lane {
     pub fn new(capture: &Arc<Capture>) -> Result<Lane, CaptureError> {
         let stage = Stage::new(&capture.mirror)?;
-        Ok(Lane { capture: capture.clone(), stage, fast: BTreeMap::new(), sweep: BTreeMap::new() })
+        Ok(Lane { capture: capture.clone(), stage, reach: BTreeMap::new() })
     }
 
     /// Cut groups: what must agree is read in one transaction.
@@ -68,64 +78,67 @@ impl Lane {
         let capture = self.capture.clone();
         let begun = (capture.clock.now(), Instant::now());
         let plans = self.plans(group)?;
-        let offers = plans.iter().any(|plan| plan.kind == Kind::Slot);
-        if offers {
-            *locked(&capture.sightings) = Some(Sightings::default());
-        }
-        let report = self.full_applied(&plans, reader);
-        if offers {
-            *locked(&capture.sightings) = None;
-        }
-        let report = report.inspect_err(|_| capture.count_failure(Poll::Full))?;
+        let sightings = Sightings { objects: group.to_vec(), rows: HashMap::new(), overflown: false };
+        *locked(&capture.sightings) = Some(sightings);
+        let applied = capture.read_lag(reader).and_then(|()| self.full_applied(&plans, reader));
+        *locked(&capture.sightings) = None;
+        let applied = applied.inspect_err(|error| capture.cut_failed(group, error))?;
+        let report = applied.report;
         if report.refused.is_none() {
             let (_, last) = capture.deliver(Scope::Rows)?;
-            if offers {
-                capture.mark(begun.0, last, true);
-                for plan in &plans {
-                    self.fast.entry(plan.layout.object.clone()).or_insert(report.as_of);
-                    self.sweep.entry(plan.layout.object.clone()).or_insert(report.as_of);
-                }
-            }
+            capture.mark(group, begun.0, last, Poll::Full);
         }
-        capture.count(Poll::Full, &report, begun.1);
+        capture.count(Poll::Full, &report, &applied.counts, begun.1);
+        // Also of a cut that is not believed: what changes from now on is not in doubt.
+        capture.cut_through(applied.firsts);
+        capture.reached_back(group);
         Ok(report)
     }
 
-    fn full_applied(&mut self, plans: &[Plan], reader: &mut dyn LegacyRead) -> Result<Report, CaptureError> {
+    fn full_applied(&mut self, plans: &[Plan], reader: &mut dyn LegacyRead) -> Result<Applied, CaptureError> {
         let capture = self.capture.clone();
-        let (info, mut report, missing) = {
+        let (info, done, missing) = {
             let mut intaking = self.intaking(plans)?;
             intaking.seen = Some(vec![Seen::default(); plans.len()]);
             let layouts: Vec<&Layout> = plans.iter().map(|plan| &plan.layout).collect();
             let info = read(&capture, &mut intaking, |sink| reader.cut(&layouts, sink))?;
             let seen = intaking.seen.take().unwrap_or_default();
-            let report = finish(&capture, Poll::Full, plans, intaking);
+            let done = finish(&capture, Poll::Full, plans, intaking);
             let mut missing = Vec::new();
             for (plan, seen) in plans.iter().zip(&seen) {
                 missing.push(self.stage.offer_missing(&plan.layout.object, seen)?);
             }
-            (info, report, missing)
+            (info, done, missing)
         };
-        report.as_of = info.as_of;
-        for ((plan, missing), tally) in plans.iter().zip(missing).zip(&report.tallies) {
+        let first = |(plan, highest): (&Plan, &Option<Box<str>>)| {
+            let first = First { as_of: info.as_of, highest: highest.clone(), scn_max: info.scn_max };
+            (plan.layout.object.clone(), first)
+        };
+        let firsts = plans.iter().zip(&done.highest).map(first).collect();
+        let report = Report { as_of: info.as_of, ..done.report };
+        for ((plan, missing), tally) in plans.iter().zip(missing).zip(&done.tallies) {
             let object = &plan.layout.object;
             if let Err(refused) = self.capture.believe(object, missing.live, missing.lost, tally.rows) {
                 self.stage.discard()?;
-                return Ok(Report { refused: Some(refused), ..report.told() });
+                let report = Report { refused: Some(refused), ..report };
+                return Ok(Applied { report, counts: Vec::new(), firsts });
             }
         }
         self.stage.end()?;
         let _writer = capture.mirror.writer();
         self.drop_sighted(plans, info.as_of)?;
-        let (changed, gone) = self.stage.apply(info.as_of)?;
-        capture.believed(plans.iter().map(|plan| &plan.layout.object));
-        Ok(Report { changed, gone, ..report.told() })
+        let objects: Vec<&ObjectName> = plans.iter().map(|plan| &plan.layout.object).collect();
+        let counts = self.stage.apply(info.as_of, &objects)?;
+        capture.believed(objects.into_iter());
+        let (changed, gone) = counts.iter().fold((0, 0), |(c, g), of| (c + of.changed, g + of.gone));
+        Ok(Applied { report: Report { changed, gone, ..report }, counts, firsts })
     }
 
     /// What a hint read at or after the cut's own moment is newer than the cut.
     fn drop_sighted(&mut self, plans: &[Plan], as_of: Timestamp) -> Result<(), CaptureError> {
         let sightings = locked(&self.capture.sightings);
-        let Some(sightings) = sightings.as_ref().filter(|_| plans.iter().any(|plan| plan.kind == Kind::Slot)) else {
+        let is_of = |object: &ObjectName| plans.iter().any(|plan| plan.layout.object == *object);
+        let Some(sightings) = sightings.as_ref().filter(|sightings| sightings.objects.iter().all(is_of)) else {
             return Ok(());
         };
         if sightings.overflown {
@@ -141,89 +154,34 @@ impl Lane {
         Ok(())
     }
 
-    /// The `timestamp` hint over slots and reservations: `Poll::Fast` or `Poll::Sweep`. Objects that no full cut of
-    /// this process has covered yet are left to it. `None`: nothing to read yet.
-    pub fn changes(&mut self, poll: Poll, reader: &mut dyn LegacyRead) -> Result<Option<Report>, CaptureError> {
-        let capture = self.capture.clone();
-        let begun = (capture.clock.now(), Instant::now());
-        let mut total: Option<Report> = None;
-        for plan in capture.plans.iter().filter(|plan| matches!(plan.kind, Kind::Slot | Kind::Reservation)) {
-            let Some(since) = self.since(poll, plan) else { continue };
-            let plans = std::slice::from_ref(plan);
-            let applied = self.hinted(poll, plans, |layout, sink| reader.hinted(layout, &Hint::Since(since), sink));
-            let report = applied.inspect_err(|_| capture.count_failure(poll))?;
-            let marks = if poll == Poll::Sweep { &mut self.sweep } else { &mut self.fast };
-            marks.insert(plan.layout.object.clone(), report.as_of);
-            total = Some(sum(total, report));
-        }
-        let Some(report) = total else { return Ok(None) };
-        let (_, last) = capture.deliver(Scope::Rows)?;
-        if poll == Poll::Fast {
-            capture.mark(begun.0, last, false);
-        }
-        capture.count(poll, &report, begun.1);
-        Ok(Some(report))
-    }
-
-    /// From when on this lane's hints may read: the moment of a full cut that is applied.
-    pub fn follow(&mut self, as_of: Timestamp) {
-        for plan in self.capture.plans.iter().filter(|plan| plan.layout.at_role(Role::UpdatedAt).is_some()) {
-            self.fast.entry(plan.layout.object.clone()).or_insert(as_of);
-            self.sweep.entry(plan.layout.object.clone()).or_insert(as_of);
-        }
-    }
-
-    fn since(&self, poll: Poll, plan: &Plan) -> Option<Timestamp> {
-        plan.layout.at_role(Role::UpdatedAt)?;
-        let settings = &self.capture.settings;
-        let (marks, overlap_ms) = match poll {
-            Poll::Sweep => (&self.sweep, settings.sweep_overlap_ms),
-            _ => (&self.fast, settings.fast_overlap_ms),
-        };
-        marks.get(&plan.layout.object).map(|mark| mark.plus_ms(-overlap_ms))
-    }
-
-    /// The `hot_set` hint: slots by key. A key without a row is left to the next full cut.
-    pub fn hot(&mut self, keys: &[SlotKey], reader: &mut dyn LegacyRead) -> Result<Report, CaptureError> {
-        let capture = self.capture.clone();
-        let begun = Instant::now();
-        let plan = capture.plan("slot").ok_or_else(|| CaptureError::Unknown { object: String::from("slot") })?;
-        let mut total = None;
-        for keys in keys.chunks(KEYS_MAX).take(KEY_ROUNDS_MAX) {
-            let keys: Vec<&str> = keys.iter().map(SlotKey::as_str).collect();
-            let plans = std::slice::from_ref(plan);
-            let applied = self.hinted(Poll::Hot, plans, |layout, sink| reader.hinted(layout, &Hint::Keys(&keys), sink));
-            let report = applied.inspect_err(|_| capture.count_failure(Poll::Hot))?;
-            total = Some(sum(total, report));
-        }
-        capture.deliver(Scope::Rows)?;
-        let report = total.unwrap_or_default();
-        capture.count(Poll::Hot, &report, begun);
-        Ok(report)
-    }
-
-    fn hinted(
+    /// Reads what a hint points at, and takes over what of it is new.
+    pub(super) fn hinted(
         &mut self,
         poll: Poll,
-        plans: &[Plan],
+        plan: &Plan,
         ask: impl FnOnce(&Layout, &mut crate::legacy::RowSink<'_>) -> Result<CutInfo, LegacyError>,
     ) -> Result<Report, CaptureError> {
         let capture = self.capture.clone();
+        let plans = std::slice::from_ref(plan);
         let mut intaking = self.intaking(plans)?;
         intaking.sighted = Some(Vec::new());
-        let layout = &plans[0].layout;
+        let layout = &plan.layout;
         let info = read(&capture, &mut intaking, |sink| ask(layout, &mut |row| sink(0, row)))?;
         let sighted = intaking.sighted.take().unwrap_or_default();
-        let report = finish(&capture, poll, plans, intaking);
+        let mut done = finish(&capture, poll, plans, intaking);
         self.stage.end()?;
         let _writer = capture.mirror.writer();
-        if let Some(sightings) = locked(&capture.sightings).as_mut() {
+        let mut running = locked(&capture.sightings);
+        if let Some(sightings) = running.as_mut().filter(|running| running.objects.contains(&layout.object)) {
             let rows = sighted.into_iter().map(|(_, key)| ((layout.object.clone(), key), info.as_of));
             sightings.rows.extend(rows);
             sightings.overflown |= sightings.rows.len() > SIGHTINGS_MAX;
         }
-        let (changed, gone) = self.stage.apply(info.as_of)?;
-        Ok(Report { changed, gone, as_of: info.as_of, ..report.told() })
+        drop(running);
+        let counts = self.stage.apply(info.as_of, &[&layout.object])?;
+        let (changed, gone) = counts.first().map_or((0, 0), |of| (of.changed, of.gone));
+        let highest = done.highest.pop().flatten();
+        Ok(Report { changed, gone, as_of: info.as_of, highest, scn_max: info.scn_max, ..done.report })
     }
 
     fn plans(&self, group: &[ObjectName]) -> Result<Vec<Plan>, CaptureError> {
@@ -275,13 +233,7 @@ pub(super) fn row_not_taken() -> LegacyError {
 struct Read {
     report: Report,
     tallies: Vec<super::stage::Tally>,
-    as_of: Timestamp,
-}
-
-impl Read {
-    fn told(&self) -> Report {
-        Report { as_of: self.as_of, ..self.report.clone() }
-    }
+    highest: Vec<Option<Box<str>>>,
 }
 
 fn finish(capture: &Capture, poll: Poll, plans: &[Plan], intaking: Intaking<'_>) -> Read {
@@ -295,10 +247,10 @@ fn finish(capture: &Capture, poll: Poll, plans: &[Plan], intaking: Intaking<'_>)
     for (plan, bad) in intaking.bad {
         stats.bad(&plans[plan].layout.object, bad);
     }
-    Read { report, tallies: intaking.tally, as_of: Timestamp::default() }
+    Read { report, tallies: intaking.tally, highest: intaking.highest }
 }
 
-fn sum(total: Option<Report>, next: Report) -> Report {
+pub(super) fn sum(total: Option<Report>, next: Report) -> Report {
     let Some(total) = total else { return next };
     Report {
         rows: total.rows + next.rows,
@@ -307,21 +259,63 @@ fn sum(total: Option<Report>, next: Report) -> Report {
         bad: total.bad + next.bad,
         read_us: total.read_us + next.read_us,
         as_of: total.as_of.min(next.as_of),
-        refused: None,
+        ..Report::default()
     }
 }
 
 impl Capture {
-    pub(super) fn count(&self, poll: Poll, report: &Report, begun: Instant) {
+    pub(super) fn count(&self, poll: Poll, report: &Report, counts: &[Counts], begun: Instant) {
+        let last_ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let late: Vec<u64> =
+            counts.iter().map(|of| if self.is_late(poll, &of.object) { of.changed } else { 0 }).collect();
         let mut stats = locked(&self.stats);
-        let entry = stats.polls.entry(poll).or_default();
-        entry.polls += 1;
-        entry.changed += report.changed;
-        entry.gone += report.gone;
-        entry.last_ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let add = |to: &mut PollStats, changed, gone, late: u64| {
+            to.polls += 1;
+            to.changed += changed;
+            to.gone += gone;
+            to.late += late;
+            to.last_ms = last_ms;
+        };
+        add(stats.polls.entry(poll).or_default(), report.changed, report.gone, late.iter().sum());
+        for (of, late) in counts.iter().zip(late) {
+            add(stats.of(poll, &of.object), of.changed, of.gone, late);
+        }
     }
 
-    pub(super) fn count_failure(&self, poll: Poll) {
-        locked(&self.stats).polls.entry(poll).or_default().failed += 1;
+    pub(super) fn count_failure(&self, poll: Poll, objects: &[ObjectName]) {
+        let mut stats = locked(&self.stats);
+        stats.polls.entry(poll).or_default().failed += 1;
+        for object in objects {
+            stats.of(poll, object).failed += 1;
+        }
+    }
+
+    /// A cut of objects that must agree cannot be read in pieces: all that helps is more undo.
+    fn cut_failed(&self, group: &[ObjectName], error: &CaptureError) {
+        self.count_failure(Poll::Full, group);
+        if !matches!(error, CaptureError::Legacy(error) if error.class == TOO_OLD) {
+            return;
+        }
+        let Some(object) = group.first() else { return };
+        let times = {
+            let mut too_old = locked(&self.too_old);
+            let times = too_old.entry(object.clone()).or_default();
+            *times += 1;
+            *times
+        };
+        if times == TOO_OLD_MAX {
+            locked(&self.stats).undo_too_short.extend_from_slice(group);
+            let objects: Vec<&str> = group.iter().map(ObjectName::as_str).collect();
+            tracing::error!(
+                objects = objects.join(" "),
+                times,
+                "undo_retention is shorter than one cut takes: raise it, or have a standby with its own undo read"
+            );
+        }
+    }
+
+    fn reached_back(&self, group: &[ObjectName]) {
+        locked(&self.too_old).retain(|object, _| !group.contains(object));
+        locked(&self.stats).undo_too_short.retain(|object| !group.contains(object));
     }
 }

@@ -5,25 +5,37 @@
 //!
 //! Invariants: a poll that did not end well changes nothing; a change is committed to the mirror before the desk
 //! hears of it and counts as taken only when it is durable in the ledger, so a crash repeats and never loses; a cut
-//! that would end too many rows is not believed until somebody confirms it; bookings cost no statement here.
+//! that would end too many rows is not believed until somebody confirms it; a view that is not as declared halts its
+//! own cut group and nothing else; bookings cost no statement here.
+//!
+//! Three lanes, each a thread with a connection: full cuts, hints between them, persons. `lane` and `hints` read,
+//! `turns` says what is due and what a failure means, `pace` how often, `fresh` how fresh the outcome is, `drift`
+//! whether the views still fit.
 //!
 //! A poll goes stage → mirror (position empty) → desk → position. The alternative, diffing in memory, needs 200 MB
 //! for 4 M slots and a rebuild at each start; this one costs a lookup in SQLite a row (2 µs).
 
 mod convert;
+mod drift;
 mod facts;
+mod fresh;
+mod hints;
 mod lane;
 mod lanes;
 mod mirror;
+mod pace;
 mod persons;
 mod remap;
+mod settings;
 mod stage;
 mod stats;
+mod turns;
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Instant;
 
 use tokio::sync::watch;
 
@@ -37,53 +49,16 @@ use crate::register::{Register, RegisterError};
 use crate::view::{PollMark, View};
 
 pub use convert::{BadRow, Fault, Kind, Plan};
+pub use drift::drift;
 pub use facts::PositionedFacts;
 pub use lane::{Lane, Report};
-pub use lanes::{Connect, Running};
+pub use lanes::Running;
 use mirror::Waiting;
 pub use mirror::{Mirror, Scope};
+pub use pace::BRAKED_MS;
+pub use settings::{HintKind, Hints, Hours, Settings};
 pub use stats::{Poll, PollStats, RefusedCut, Stats};
-
-/// Bounds and paces. Intervals run from start to start.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Settings {
-    /// Pace of the `timestamp` hint. 200 ms is the publishing tick: faster would not be seen.
-    pub fast_interval_ms: u64,
-    /// How far the fast poll reaches back. Native transactions commit within 4 s in all but rare cases.
-    pub fast_overlap_ms: i64,
-    pub sweep_interval_ms: u64,
-    /// How far the slow sweep reaches back: longer than any native transaction.
-    pub sweep_overlap_ms: i64,
-    pub hot_interval_ms: u64,
-    pub full_interval_ms: u64,
-    pub persons_interval_ms: u64,
-    /// Share of the time that one connection may keep the legacy system busy.
-    pub duty_percent_max: u32,
-    /// A cut that loses more of an object's rows than this is not believed. Nightly purges take a fortnight's day: 7 %.
-    pub loss_percent_max: u32,
-    /// Objects with fewer rows are only guarded against becoming empty.
-    pub loss_rows_min: u64,
-    /// How long the end of a row is remembered; longer than the feeds keep tombstones (7 days).
-    pub gone_kept_ms: i64,
-}
-
-impl Default for Settings {
-    fn default() -> Settings {
-        Settings {
-            fast_interval_ms: 200,
-            fast_overlap_ms: 4_000,
-            sweep_interval_ms: 60_000,
-            sweep_overlap_ms: 900_000,
-            hot_interval_ms: 1_000,
-            full_interval_ms: 600_000,
-            persons_interval_ms: 86_400_000,
-            duty_percent_max: 5,
-            loss_percent_max: 20,
-            loss_rows_min: 20,
-            gone_kept_ms: 8 * 86_400_000,
-        }
-    }
-}
+pub use turns::{Connect, Turns};
 
 #[derive(Debug, thiserror::Error)]
 pub enum CaptureError {
@@ -107,6 +82,8 @@ pub enum CaptureError {
     Stopping,
     #[error("the desk answered {answered} of {sent} facts")]
     Answer { sent: usize, answered: u32 },
+    #[error("hint {hint} cannot look at object {object}: its layout lacks the role, or no key is known")]
+    Hint { object: ObjectName, hint: &'static str },
     #[error("object {object} has no layout")]
     Unknown { object: String },
     #[error("no random number for the CI table")]
@@ -123,6 +100,7 @@ impl CaptureError {
             CaptureError::DeskStopped => "desk_stopped",
             CaptureError::Stopping => "stopping",
             CaptureError::Answer { .. } => "desk_answer",
+            CaptureError::Hint { .. } => "capture_hint",
             CaptureError::Unknown { .. } => "capture_object",
             CaptureError::Random => "random",
         }
@@ -155,11 +133,19 @@ pub struct Capture {
     settings: Settings,
     hot_keys: Option<HotKeys>,
     stats: Mutex<Stats>,
-    mark: Mutex<PollMark>,
+    marks: Mutex<BTreeMap<ObjectName, PollMark>>,
+    lag: Mutex<fresh::Lag>,
+    /// What the first full cut of this process saw of each object: from there on its hints read.
+    firsts: Mutex<BTreeMap<ObjectName, hints::First>>,
+    halts: Mutex<BTreeMap<ObjectName, drift::Halt>>,
+    /// When the columns of an object were last found to fit.
+    checks: Mutex<BTreeMap<ObjectName, Instant>>,
+    /// Cuts of an object in a row for which the undo did not reach back.
+    too_old: Mutex<BTreeMap<ObjectName, u32>>,
     guard: Mutex<Guard>,
     /// Held while a batch is with the desk: one batch at a time, so that no change is sent twice at once.
     delivery: Mutex<()>,
-    /// Rows that hints read while a full cut of theirs runs, and as of when.
+    /// Rows that hints read while a full cut of their object runs, and as of when.
     sightings: Mutex<Option<Sightings>>,
     resent: watch::Sender<bool>,
     stopping: AtomicBool,
@@ -178,8 +164,9 @@ const SIGHTINGS_MAX: usize = 1_000_000;
 /// of the same moment do not wait noticeably longer.
 const CHUNKS_MAX: usize = 4;
 
-#[derive(Default)]
 struct Sightings {
+    /// Objects of the cut that runs.
+    objects: Vec<ObjectName>,
     rows: HashMap<(ObjectName, Box<str>), Timestamp>,
     overflown: bool,
 }
@@ -191,6 +178,14 @@ pub(crate) fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl Capture {
     pub fn new(parts: Parts) -> Result<Arc<Capture>, CaptureError> {
         let plans = parts.layouts.iter().map(Plan::new).collect::<Result<Vec<_>, _>>()?;
+        for plan in &plans {
+            let object = &plan.layout.object;
+            let hints = parts.settings.hints.get(object).into_iter().flatten();
+            if let Some(hint) = hints.copied().find(|hint| !hint.fits(plan)) {
+                return Err(CaptureError::Hint { object: object.clone(), hint: hint.code() });
+            }
+            parts.view.set_pace_of_ms(object, parts.settings.pace_ms(plan));
+        }
         Ok(Arc::new(Capture {
             mirror: Mirror::open(&parts.mirror_path, &plans)?,
             register: parts.register,
@@ -201,7 +196,12 @@ impl Capture {
             settings: parts.settings,
             hot_keys: parts.hot_keys,
             stats: Mutex::default(),
-            mark: Mutex::default(),
+            marks: Mutex::default(),
+            lag: Mutex::default(),
+            firsts: Mutex::default(),
+            halts: Mutex::default(),
+            checks: Mutex::default(),
+            too_old: Mutex::default(),
             guard: Mutex::default(),
             delivery: Mutex::default(),
             sightings: Mutex::default(),
@@ -228,7 +228,9 @@ impl Capture {
     }
 
     pub fn stats(&self) -> Stats {
-        locked(&self.stats).clone()
+        let mut stats = locked(&self.stats).clone();
+        stats.halted = locked(&self.halts).iter().map(|(object, halt)| (object.clone(), halt.why.clone())).collect();
+        stats
     }
 
     /// Cuts that are not believed, an object at a time.
@@ -305,17 +307,6 @@ impl Capture {
                 locked(&self.stats).facts += chunk.len() as u64;
             }
         }
-    }
-
-    /// A poll that began at `started_at` is durable as a whole.
-    fn mark(&self, started_at: Timestamp, last: Option<Position>, full: bool) {
-        let mut mark = locked(&self.mark);
-        mark.started_at = mark.started_at.max(started_at);
-        mark.position = mark.position.max(last.unwrap_or_else(|| self.view.durable()));
-        if full {
-            mark.full_at = mark.full_at.max(started_at);
-        }
-        self.view.set_mark(*mark);
     }
 
     /// A long poll or delivery asks this at each step, so that a stop takes no longer than one.

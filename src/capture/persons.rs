@@ -5,12 +5,14 @@
 use std::time::Instant;
 
 use super::convert::{Fault, PersonRow, Plan};
-use super::lane::{Lane, Report, row_not_taken};
+use super::lane::{Lane, Report, TOO_OLD, row_not_taken};
 use super::mirror::{PersonChange, Scope};
+use super::stage::{Counts, Tally};
 use super::stats::Poll;
 use super::{Capture, CaptureError, locked};
-use crate::domain::{CohortNo, PersonFact, PersonNo, Value};
+use crate::domain::{CohortNo, PersonFact, PersonNo, Timestamp, Value};
 use crate::legacy::LegacyRead;
+use crate::mapping::Role;
 use crate::view::{CiTable, CiTableBuilder};
 
 /// Persons that get their numbers in one transaction of the register.
@@ -41,18 +43,29 @@ struct Persons<'a> {
     live: u64,
 }
 
+/// Smallest page: below it, a second of undo would have to be missing.
+const PAGE_ROWS_MIN: u32 = 500;
+/// Tries of a page that cannot get smaller.
+const PAGE_TRIES_MAX: u32 = 3;
+
 impl Lane {
-    /// Reads all persons in one cut. CIs go into a new table, which replaces the old one when the cut is believed.
+    /// Reads all persons, page by page, each page in a transaction of its own. CIs go into a new table, which replaces
+    /// the old one when the cut as a whole is believed.
     pub fn persons(&mut self, reader: &mut dyn LegacyRead) -> Result<Report, CaptureError> {
         let capture = self.capture.clone();
-        let begun = Instant::now();
-        let (report, table) = cut(&capture, reader).inspect_err(|_| capture.count_failure(Poll::Persons))?;
+        let begun = (capture.clock.now(), Instant::now());
+        let plan = capture.plan("person").ok_or_else(|| CaptureError::Unknown { object: String::from("person") })?;
+        let object = std::slice::from_ref(&plan.layout.object);
+        let read = capture.read_lag(reader).and_then(|()| cut(&capture, plan, reader));
+        let (report, table) = read.inspect_err(|_| capture.count_failure(Poll::Persons, object))?;
         if let Some((table, twice)) = table {
-            capture.deliver(Scope::Persons)?;
+            let (_, last) = capture.deliver(Scope::Persons)?;
+            capture.mark(object, begun.0, last, Poll::Persons);
             // Last: whoever gets a token by this table is known to the desk.
             publish(&capture, table, twice);
         }
-        capture.count(Poll::Persons, &report, begun);
+        let counts = Counts { object: plan.layout.object.clone(), changed: report.changed, gone: report.gone };
+        capture.count(Poll::Persons, &report, &[counts], begun.1);
         Ok(report)
     }
 }
@@ -60,26 +73,24 @@ impl Lane {
 /// A table comes with a cut that is believed.
 type Cut = (Report, Option<(CiTable, usize)>);
 
-fn cut(capture: &Capture, reader: &mut dyn LegacyRead) -> Result<Cut, CaptureError> {
-    let plan = capture.plan("person").ok_or_else(|| CaptureError::Unknown { object: String::from("person") })?;
+fn cut(capture: &Capture, plan: &Plan, reader: &mut dyn LegacyRead) -> Result<Cut, CaptureError> {
     let mut persons = Persons::new(capture, plan)?;
-    let mut own = None;
-    let mut sink = |_: usize, row: Vec<Value>| {
-        capture.go_on().and_then(|()| persons.row(row)).map_err(|error| {
-            own = Some(error);
-            row_not_taken()
-        })
-    };
-    let begun = Instant::now();
-    let info = reader.cut(&[&plan.layout], &mut sink);
-    let read_us = u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX);
-    if let Some(own) = own {
-        return Err(own);
+    let (mut after, mut rows_max) = (None::<Box<str>>, capture.settings.page_rows_max.max(PAGE_ROWS_MIN));
+    loop {
+        let page = page_tried(capture, plan, reader, after.as_deref(), &mut rows_max)?;
+        let is_last = page.rows.len() < page.asked as usize;
+        let Some(last) = persons.page(page)? else { break };
+        // Pages are in the order of the key; one that does not go on would go on for ever.
+        if is_last || after.as_ref() == Some(&last) {
+            break;
+        }
+        after = Some(last);
     }
-    let info = info?;
     persons.flush()?;
     let lost = persons.lost();
-    let mut report = Report { as_of: info.as_of, read_us, ..persons.report.clone() };
+    let mut report = persons.report.clone();
+    let tally = Tally { rows: report.rows, ..Tally::default() };
+    locked(&capture.stats).tally(Poll::Persons, &plan.layout.object, tally);
     if let Err(refused) = capture.believe(&plan.layout.object, persons.live, lost.len() as u64, report.rows) {
         return Ok((Report { refused: Some(refused), ..report }, None));
     }
@@ -89,6 +100,66 @@ fn cut(capture: &Capture, reader: &mut dyn LegacyRead) -> Result<Cut, CaptureErr
     capture.mirror.apply_persons(&persons.changes)?;
     capture.believed(std::iter::once(&plan.layout.object));
     Ok((report, Some(persons.ci.build())))
+}
+
+/// The rows of one transaction. Kept until it ended well, so that a page that is read again counts once.
+struct Page {
+    rows: Vec<Vec<Value>>,
+    asked: u32,
+    as_of: Timestamp,
+    read_us: u64,
+}
+
+/// Reads a page; in halves where the undo does not reach back to its beginning.
+fn page_tried(
+    capture: &Capture,
+    plan: &Plan,
+    reader: &mut dyn LegacyRead,
+    after: Option<&str>,
+    rows_max: &mut u32,
+) -> Result<Page, CaptureError> {
+    let mut tries = 0;
+    loop {
+        match page(capture, plan, reader, after, *rows_max) {
+            Err(CaptureError::Legacy(error)) if error.class == TOO_OLD && tries < PAGE_TRIES_MAX => {
+                if *rows_max == PAGE_ROWS_MIN {
+                    tries += 1;
+                }
+                *rows_max = (*rows_max / 2).max(PAGE_ROWS_MIN);
+                locked(&capture.stats).pages_halved += 1;
+                tracing::warn!(
+                    rows_max = *rows_max,
+                    "the undo did not reach back for a page of persons; it is read again"
+                );
+            }
+            done => return done,
+        }
+    }
+}
+
+fn page(
+    capture: &Capture,
+    plan: &Plan,
+    reader: &mut dyn LegacyRead,
+    after: Option<&str>,
+    asked: u32,
+) -> Result<Page, CaptureError> {
+    let (mut rows, mut stopped) = (Vec::new(), None);
+    let mut sink = |row: Vec<Value>| {
+        capture.go_on().map_err(|error| {
+            stopped = Some(error);
+            row_not_taken()
+        })?;
+        rows.push(row);
+        Ok(())
+    };
+    let begun = Instant::now();
+    let info = reader.page(&plan.layout, after, asked, &mut sink);
+    let read_us = u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX);
+    match (stopped, info) {
+        (Some(stopped), _) => Err(stopped),
+        (None, info) => Ok(Page { asked, as_of: info?.as_of, read_us, rows }),
+    }
 }
 
 fn publish(capture: &Capture, table: CiTable, twice: usize) {
@@ -114,6 +185,25 @@ impl<'a> Persons<'a> {
         let ci = CiTableBuilder::new().map_err(|_| CaptureError::Random)?;
         let report = Report::default();
         Ok(Persons { capture, plan, standing, batch: Vec::new(), changes: Vec::new(), ci, report, live })
+    }
+
+    /// Takes a page over and returns its last key, if it has one.
+    fn page(&mut self, page: Page) -> Result<Option<Box<str>>, CaptureError> {
+        if self.report.rows == 0 {
+            self.report.as_of = page.as_of;
+        }
+        self.report.read_us += page.read_us;
+        let at = self.plan.layout.at_role(Role::Key);
+        let key = |row: &Vec<Value>| match row.get(at?)? {
+            Value::Int(number) => Some(number.to_string().into_boxed_str()),
+            value => value.as_text().map(Box::from),
+        };
+        let last = page.rows.iter().rev().find_map(key);
+        for row in page.rows {
+            self.capture.go_on()?;
+            self.row(row)?;
+        }
+        Ok(last)
     }
 
     fn row(&mut self, row: Vec<Value>) -> Result<(), CaptureError> {

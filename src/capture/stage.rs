@@ -10,6 +10,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use super::CaptureError;
 use super::convert::Plan;
+use super::hints::is_later;
 use super::mirror::Mirror;
 use crate::domain::{ObjectName, Timestamp};
 
@@ -27,6 +28,14 @@ pub fn seen_key(key: &str) -> u64 {
 pub struct Missing {
     pub live: u64,
     pub lost: u64,
+}
+
+/// What one poll changed of one object.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Counts {
+    pub object: ObjectName,
+    pub changed: u64,
+    pub gone: u64,
 }
 
 pub struct Stage {
@@ -91,25 +100,29 @@ impl Stage {
     }
 
     /// Moves what is staged into the mirror, without positions, in one transaction. The caller holds the mirror's
-    /// writer. Returns rows changed and rows gone.
-    pub fn apply(&mut self, as_of: Timestamp) -> Result<(u64, u64), CaptureError> {
+    /// writer. Returns rows changed and rows gone of each of the objects, which are all that were offered.
+    pub fn apply(&mut self, as_of: Timestamp, objects: &[&ObjectName]) -> Result<Vec<Counts>, CaptureError> {
         self.end()?;
         let transaction = self.file.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
-        let mut counts = [0u64; 2];
-        for gone in [0usize, 1] {
-            let changed = transaction.execute(
-                "INSERT INTO main.fact (object, key, hash, gone, position, at, body)
-                 SELECT object, key, hash, gone, NULL, ?1, body FROM temp.stage WHERE gone = ?2
-                 ON CONFLICT (object, key) DO UPDATE SET hash = excluded.hash, gone = excluded.gone,
-                     position = NULL, at = excluded.at, body = excluded.body
-                 WHERE fact.hash <> excluded.hash OR fact.gone <> excluded.gone",
-                params![as_of.0, gone as i64],
-            )?;
-            counts[gone] = changed as u64;
+        let mut counts = Vec::with_capacity(objects.len());
+        for object in objects {
+            let mut moved = [0u64; 2];
+            for gone in [0usize, 1] {
+                let changed = transaction.execute(
+                    "INSERT INTO main.fact (object, key, hash, gone, position, at, body)
+                     SELECT object, key, hash, gone, NULL, ?1, body FROM temp.stage WHERE gone = ?2 AND object = ?3
+                     ON CONFLICT (object, key) DO UPDATE SET hash = excluded.hash, gone = excluded.gone,
+                         position = NULL, at = excluded.at, body = excluded.body
+                     WHERE fact.hash <> excluded.hash OR fact.gone <> excluded.gone",
+                    params![as_of.0, gone as i64, object.as_str()],
+                )?;
+                moved[gone] = changed as u64;
+            }
+            counts.push(Counts { object: (*object).clone(), changed: moved[0], gone: moved[1] });
         }
         transaction.execute("DELETE FROM temp.stage", [])?;
         transaction.commit()?;
-        Ok((counts[0], counts[1]))
+        Ok(counts)
     }
 
     /// Ends the reading half of a poll.
@@ -140,6 +153,8 @@ pub struct Intaking<'a> {
     pub seen: Option<Vec<Seen>>,
     /// Keys read, for a full cut that runs beside this poll.
     pub sighted: Option<Vec<(usize, Box<str>)>>,
+    /// Per plan: the highest key read.
+    pub highest: Vec<Option<Box<str>>>,
     /// How long the legacy system was kept busy.
     pub read_us: u64,
     pub tally: Vec<Tally>,
@@ -170,6 +185,7 @@ impl<'a> Intaking<'a> {
             batch: Vec::new(),
             seen: None,
             sighted: None,
+            highest: vec![None; plans.len()],
             read_us: 0,
             tally,
             bad: Vec::new(),
@@ -228,6 +244,9 @@ impl<'a> Intaking<'a> {
         }
         if let Some(sighted) = &mut self.sighted {
             sighted.push((at, Box::from(key)));
+        }
+        if self.highest[at].as_ref().is_none_or(|highest| is_later(key, highest)) {
+            self.highest[at] = Some(Box::from(key));
         }
     }
 

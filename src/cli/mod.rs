@@ -4,6 +4,7 @@
 //! an error has a stable code, a cause and a next step.
 
 mod allotment;
+mod capture;
 mod check;
 mod config;
 mod demo;
@@ -86,6 +87,9 @@ enum Command {
     /// Where units come from: modes in use, and proofs that they keep native selling out.
     #[command(subcommand)]
     Allotment(allotment::AllotmentCommand),
+    /// What is read of the legacy system.
+    #[command(subcommand)]
+    Capture(capture::CaptureCommand),
     /// The ledger: check it, read it, shorten the next start.
     #[command(subcommand)]
     Ledger(ledger::LedgerCommand),
@@ -137,6 +141,7 @@ fn run(command: Command, out: &mut Out) -> Result<Exit, Failed> {
         Command::Status(args) => status::status(&args, out),
         Command::Config(command) => config::config(&command, out),
         Command::Allotment(command) => allotment::allotment(&command, out),
+        Command::Capture(command) => capture::capture(&command, out),
         Command::Ledger(command) => ledger::ledger(&command, out),
         Command::Backup(args) => ledger::backup(&args, out),
         Command::Restore(args) => ledger::restore(&args, out),

@@ -4,6 +4,7 @@
 //! legal basis) is another module's.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 
 use toml::Spanned;
 
@@ -180,6 +181,7 @@ impl Check<'_, '_, '_> {
                 let what = format!("{} is {}: a filter on it would tell its value", column.name, column.class.code());
                 self.add(filter.column.span(), RuleId::Forbidden, what, "filter on public or operational columns");
             }
+            self.never_told(column, filter.column.span());
             let restricted = partner
                 .and_then(|p| self.context.policy.restriction(object.name.as_str(), &column.name, Op::Keep, p.role));
             if let Some(restriction) = restricted {
@@ -227,6 +229,9 @@ impl Check<'_, '_, '_> {
             return;
         }
         let Some(column) = self.column(object, source) else { return };
+        if op != Op::Drop {
+            self.never_told(column, source.span());
+        }
         if !self.context.policy.allows(column.class, op) {
             let allowed: Vec<&str> = Op::allowed_at_most(column.class)
                 .iter()
@@ -245,6 +250,14 @@ impl Check<'_, '_, '_> {
             self.add(prefix.span(), RuleId::Shape, "only a text takes a prefix", "remove prefix");
         }
         self.policy_of_column(object, column, field, partner);
+    }
+
+    /// A commit number tells nothing about a slot and much about the database.
+    fn never_told(&mut self, column: &Column, span: Range<usize>) {
+        if column.role == Some(Role::RowScn) {
+            let what = format!("{} is a commit number of the legacy system and is never published", column.name);
+            self.add(span, RuleId::Forbidden, what, "remove the field or the filter");
+        }
     }
 
     fn policy_of_column(&mut self, object: &Object, column: &Column, field: &Field, partner: Option<&Partner>) {

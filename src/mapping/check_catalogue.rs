@@ -6,7 +6,7 @@ use std::ops::Range;
 use serde::Deserialize;
 use toml::Spanned;
 
-use super::catalogue::{Catalogue, Class, Column, Derived, Object, Role};
+use super::catalogue::{Catalogue, Class, Column, ColumnType, Derived, Object, Role};
 use super::error::RuleId;
 use super::load::Problems;
 use super::policy::{Partners, Policy, ReceiptKind, is_public_key};
@@ -117,6 +117,12 @@ fn column_problem(object: &Object, column: &Column) -> Option<Problem> {
     }
     if column.role == Some(Role::Ci) && column.class != Class::LinkageId {
         return Some((format!("{} holds the CI and must be linkage_id", column.name), "correct the class"));
+    }
+    if column.role == Some(Role::RowScn) && (column.material || column.kind != ColumnType::Integer) {
+        return Some((
+            format!("{} is a commit number: an integer, and never material", column.name),
+            "write type = \"integer\" and remove material",
+        ));
     }
     None
 }

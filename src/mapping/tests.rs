@@ -216,6 +216,28 @@ fn a_retired_mapping_is_not_published_and_not_fetched_for() {
 }
 
 #[test]
+fn a_commit_number_is_read_and_never_published() {
+    let column = |rest: &str| {
+        format!(
+            "[[object.column]]\nname = \"ROW_SCN\"\nlabel = {{ ko = \"번호\", en = \"Commit number\" }}\n\
+             class = \"operational\"\nrole = \"row_scn\"\n{rest}\n\n[[object.column]]\nname = \"OPENS_AT\""
+        )
+    };
+    let before = "[[object.column]]\nname = \"OPENS_AT\"";
+    let good = column("type = \"integer\"");
+    let set = load_edited(&[("catalog.toml", before, &good)]).unwrap();
+    let layout = set.layout("slot").unwrap();
+    assert_eq!(layout.at_role(super::catalogue::Role::RowScn), layout.at_name("ROW_SCN"));
+    for bad in [column("type = \"text\""), column("type = \"integer\"\nmaterial = true")] {
+        let found = load_edited(&[("catalog.toml", before, &bad)]).unwrap_err();
+        assert!(found.iter().any(|error| error.what.contains("commit number")), "{found:?}");
+    }
+    let published = ("naver/slots.toml", "source = \"DUR_MIN\"", "source = \"ROW_SCN\"");
+    let found = load_edited(&[("catalog.toml", before, &good), published]).unwrap_err();
+    assert!(found.iter().any(|error| error.what.contains("is never published")), "{found:?}");
+}
+
+#[test]
 fn a_contract_runs_from_its_first_day_through_its_last() {
     let set = shipped();
     let naver = set.partner(&PartnerId::new("naver").unwrap()).unwrap();

@@ -13,7 +13,7 @@ use super::plan::{FeedPlan, RETENTION_DAYS_MIN, RenderItem, Source};
 use super::publisher::Settings;
 use super::store::Row;
 use crate::domain::time::DAY_MS;
-use crate::domain::{PartnerId, Position, Timestamp};
+use crate::domain::{ObjectName, PartnerId, Position, Timestamp};
 use crate::feed::{self, LIMIT_DEFAULT, LIMITS, PageUrl};
 use crate::view::View;
 
@@ -40,6 +40,8 @@ pub struct Stats {
 pub(super) struct Feed {
     pub id: i64,
     pub source: Source,
+    /// Whose polls say how fresh the feed is.
+    pub object: ObjectName,
     pub item_kind: String,
     pub tick_ms: u32,
     pub retention_ms: i64,
@@ -57,6 +59,7 @@ impl Feed {
         Feed {
             id: row.id,
             source: plan.source(),
+            object: plan.object.clone(),
             item_kind: plan.item_kind.clone(),
             tick_ms: plan.tick_ms,
             retention_ms: i64::from(plan.retention_days.max(RETENTION_DAYS_MIN)) * DAY_MS,
@@ -209,7 +212,7 @@ impl FeedSource for Feeds {
 
     fn freshness(&self, partner: &PartnerId, feed: &str, now: Timestamp) -> Option<Freshness> {
         let feed = &self.reading(partner, feed).ok()?.feed;
-        let mark = self.view.mark();
+        let mark = self.view.mark_of(&feed.object);
         let mut as_of = feed.as_of.load(Ordering::Relaxed);
         let index = feed.read();
         if index.visible && index.marks.watermark >= mark.position {
@@ -218,7 +221,7 @@ impl FeedSource for Feeds {
         drop(index);
         (as_of > 0).then(|| Freshness {
             lag_ms: now.0.saturating_sub(as_of).max(0) as u64,
-            slo_ms: self.settings.slo_ms,
+            slo_ms: promise_ms(self.settings.slo_ms, self.view.pace_of_ms(&feed.object)),
             as_of: Timestamp(as_of),
             full_age_s: (now.since_ms(mark.full_at).max(0) / 1_000) as u64,
         })
@@ -227,4 +230,9 @@ impl FeedSource for Feeds {
     fn moved(&self, partner: &PartnerId, feed: &str) -> Option<watch::Receiver<Position>> {
         self.reading(partner, feed).ok().map(|reading| reading.feed.moved.subscribe())
     }
+}
+
+/// What a feed promises: an object that is polled more seldom than the bridge's promise is late by its pace as well.
+fn promise_ms(slo_ms: u64, pace_ms: u64) -> u64 {
+    if pace_ms > slo_ms { pace_ms.saturating_add(slo_ms) } else { slo_ms }
 }

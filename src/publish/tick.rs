@@ -165,7 +165,7 @@ impl Publisher {
         planned: &mut Planned,
     ) -> Result<Option<Saved>, PublishError> {
         let work = &self.work[at];
-        let mark = self.view.mark();
+        let mark = self.view.mark_of(&work.feed.object);
         let mut as_of = Timestamp(work.feed.as_of.load(Ordering::Relaxed));
         if mark.position <= self.durable {
             as_of = as_of.max(mark.started_at);

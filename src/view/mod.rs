@@ -34,6 +34,18 @@ pub struct PollMark {
 }
 
 #[derive(Default)]
+struct Marks {
+    slot: PollMark,
+    others: HashMap<ObjectName, PollMark, foldhash::fast::FixedState>,
+    paces_ms: HashMap<ObjectName, u64, foldhash::fast::FixedState>,
+}
+
+const SLOT: &str = "slot";
+/// Bookings are the desk's own and are there at once; what the legacy system may do to them shows in reservations.
+const BOOKING: &str = "booking";
+const RESERVATION: &str = "reservation";
+
+#[derive(Default)]
 struct Tables {
     slots: HashMap<SlotKey, Arc<SlotView>, foldhash::fast::FixedState>,
     items: HashMap<(ObjectName, Arc<str>), ItemView, foldhash::fast::FixedState>,
@@ -46,7 +58,7 @@ struct Tables {
 pub struct View {
     tables: RwLock<Tables>,
     durable: watch::Sender<Position>,
-    mark: watch::Sender<PollMark>,
+    marks: RwLock<Marks>,
     ci: arc_swap::ArcSwapOption<CiTable>,
 }
 
@@ -55,7 +67,7 @@ impl Default for View {
         View {
             tables: RwLock::default(),
             durable: watch::channel(Position::ZERO).0,
-            mark: watch::channel(PollMark::default()).0,
+            marks: RwLock::default(),
             ci: arc_swap::ArcSwapOption::empty(),
         }
     }
@@ -132,13 +144,51 @@ impl View {
         self.durable.subscribe()
     }
 
+    /// How fresh slots are: what most answers are about.
     pub fn mark(&self) -> PollMark {
-        *self.mark.borrow()
+        self.marks().slot
     }
 
-    /// Told by capture after a poll whose facts are durable.
+    /// How fresh the rows of an object are; all zero before its first poll.
+    pub fn mark_of(&self, object: &ObjectName) -> PollMark {
+        let marks = self.marks();
+        let of = |name: &str| marks.others.iter().find(|(object, _)| object.as_str() == name).map(|(_, mark)| *mark);
+        match object.as_str() {
+            SLOT => marks.slot,
+            BOOKING => of(RESERVATION).unwrap_or(marks.slot),
+            name => of(name).unwrap_or_default(),
+        }
+    }
+
+    fn marks(&self) -> RwLockReadGuard<'_, Marks> {
+        self.marks.read().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+
+    /// Told by capture after a poll of slots whose facts are durable.
     pub fn set_mark(&self, mark: PollMark) {
-        self.mark.send_replace(mark);
+        self.marks.write().unwrap_or_else(|poisoned| poisoned.into_inner()).slot = mark;
+    }
+
+    /// Told by capture after a poll of the object whose facts are durable.
+    pub fn set_mark_of(&self, object: &ObjectName, mark: PollMark) {
+        if object.as_str() == SLOT {
+            return self.set_mark(mark);
+        }
+        let mut marks = self.marks.write().unwrap_or_else(|poisoned| poisoned.into_inner());
+        marks.others.insert(object.clone(), mark);
+    }
+
+    /// From one poll that sees every change of the object to the next, in milliseconds; 0 where nobody said.
+    pub fn pace_of_ms(&self, object: &ObjectName) -> u64 {
+        let marks = self.marks();
+        let of = |name: &str| marks.paces_ms.iter().find(|(object, _)| object.as_str() == name).map(|(_, ms)| *ms);
+        let name = if object.as_str() == BOOKING { RESERVATION } else { object.as_str() };
+        of(name).unwrap_or(0)
+    }
+
+    pub fn set_pace_of_ms(&self, object: &ObjectName, pace_ms: u64) {
+        let mut marks = self.marks.write().unwrap_or_else(|poisoned| poisoned.into_inner());
+        marks.paces_ms.insert(object.clone(), pace_ms);
     }
 
     /// `None` until the table is loaded.

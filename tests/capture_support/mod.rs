@@ -1,11 +1,11 @@
 //! A legacy system and a desk in memory, for tests of capture.
 #![allow(dead_code)]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::path::Path;
 use std::sync::{Arc, Mutex, mpsc};
 
-use slotbridge::capture::{Capture, Parts, Settings};
+use slotbridge::capture::{Capture, CaptureError, HintKind, HotKeys, Parts, Settings};
 use slotbridge::clock::Clock;
 use slotbridge::decide::{Event, MAX_FACTS};
 use slotbridge::domain::{Fact, ObjectName, Position, Timestamp, Value};
@@ -28,6 +28,21 @@ pub struct Tables {
     /// Runs once inside the next cut, after its snapshot was taken.
     pub amid: Option<Hook>,
     pub statements: u64,
+    /// What was asked for beside cuts: object and question.
+    pub asked: Vec<(String, String)>,
+    /// Errors that the next reads of an object meet, first to last.
+    pub errors: BTreeMap<String, VecDeque<(LegacyErrorKind, &'static str)>>,
+    /// A page larger than this is older than the undo.
+    pub undo_rows: Option<u32>,
+    /// Every hint reads everything, as if its index were gone.
+    pub scans: bool,
+    /// Runs once after so many more pages.
+    pub after_pages: Option<(u32, Hook)>,
+    pub lag_ms: u64,
+    /// A live dictionary other than `layouts()` declares.
+    pub dictionary: BTreeMap<String, Vec<(String, String)>>,
+    pub connects: u64,
+    pub refuses: Option<LegacyErrorKind>,
 }
 
 #[derive(Clone, Default)]
@@ -51,6 +66,46 @@ impl Legacy {
         self.0.lock().unwrap().amid = Some(hook);
     }
 
+    /// The next read of the object fails.
+    pub fn fail(&self, object: &str, kind: LegacyErrorKind, class: &'static str) {
+        self.0.lock().unwrap().errors.entry(object.to_owned()).or_default().push_back((kind, class));
+    }
+
+    /// Questions asked since the last call.
+    pub fn asked(&self) -> Vec<(String, String)> {
+        std::mem::take(&mut self.0.lock().unwrap().asked)
+    }
+
+    /// Connections that are refused as `refuses` says.
+    pub fn connect(&self) -> slotbridge::capture::Connect {
+        let source = self.clone();
+        Arc::new(move || {
+            let mut tables = source.0.lock().unwrap();
+            tables.connects += 1;
+            match tables.refuses {
+                Some(kind) => Err(LegacyError::new(kind, String::from("ORA-01017"))),
+                None => Ok(Box::new(source.clone())),
+            }
+        })
+    }
+
+    fn met(&self, layouts: &[&Layout], question: String) -> Result<(), LegacyError> {
+        let mut tables = self.0.lock().unwrap();
+        for layout in layouts {
+            let object = layout.object.to_string();
+            tables.asked.push((object.clone(), question.clone()));
+            if let Some((kind, class)) = tables.errors.get_mut(&object).and_then(VecDeque::pop_front) {
+                return Err(LegacyError { class, ..LegacyError::new(kind, String::from("as the test wants")) });
+            }
+        }
+        Ok(())
+    }
+
+    fn scn_max(&self, layouts: &[&Layout], rows: &[Vec<Value>]) -> Option<u64> {
+        let at = layouts.iter().find_map(|layout| layout.at_role(Role::RowScn))?;
+        rows.iter().filter_map(|row| row.get(at)?.as_int()).max().map(i64::unsigned_abs)
+    }
+
     fn select(&self, layout: &Layout, keep: impl Fn(&[Value]) -> bool) -> (Timestamp, Vec<Vec<Value>>) {
         let mut tables = self.0.lock().unwrap();
         tables.statements += 1;
@@ -60,10 +115,11 @@ impl Legacy {
 
     fn pass(&self, as_of: Timestamp, rows: Vec<Vec<Value>>, sink: &mut RowSink<'_>) -> Result<CutInfo, LegacyError> {
         let count = rows.len() as u64;
-        for row in rows {
-            self.fails(0)?;
+        for (told, row) in rows.into_iter().enumerate() {
+            self.fails(told as u64)?;
             sink(row)?;
         }
+        self.fails(count)?;
         Ok(CutInfo { as_of, rows: count, scn_max: None })
     }
 
@@ -76,8 +132,10 @@ impl Legacy {
 }
 
 impl LegacyRead for Legacy {
-    fn columns(&mut self, _: &str) -> Result<Vec<(String, String)>, LegacyError> {
-        Ok(Vec::new())
+    fn columns(&mut self, view: &str) -> Result<Vec<(String, String)>, LegacyError> {
+        let mut tables = self.0.lock().unwrap();
+        tables.asked.push((view.to_owned(), String::from("columns")));
+        Ok(tables.dictionary.get(view).cloned().unwrap_or_else(|| dictionary(view)))
     }
 
     fn cut(
@@ -85,6 +143,7 @@ impl LegacyRead for Legacy {
         layouts: &[&Layout],
         sink: &mut dyn FnMut(usize, Vec<Value>) -> Result<(), LegacyError>,
     ) -> Result<CutInfo, LegacyError> {
+        self.met(layouts, String::from("cut"))?;
         let cuts: Vec<_> = layouts.iter().map(|layout| self.select(layout, |_| true)).collect();
         let amid = self.0.lock().unwrap().amid.take();
         if let Some(mut amid) = amid {
@@ -99,7 +158,8 @@ impl LegacyRead for Legacy {
             }
         }
         self.fails(told)?;
-        Ok(CutInfo { as_of: cuts[0].0, rows: told, scn_max: None })
+        let scns = layouts.iter().zip(&cuts).filter_map(|(layout, (_, rows))| self.scn_max(&[layout], rows));
+        Ok(CutInfo { as_of: cuts[0].0, rows: told, scn_max: scns.max() })
     }
 
     fn page(
@@ -109,17 +169,34 @@ impl LegacyRead for Legacy {
         rows_max: u32,
         sink: &mut RowSink<'_>,
     ) -> Result<CutInfo, LegacyError> {
+        self.met(&[layout], format!("page of {rows_max} after {}", after.unwrap_or("-")))?;
+        if self.0.lock().unwrap().undo_rows.is_some_and(|undo| rows_max > undo) {
+            // Some rows have passed by then.
+            self.pass(Timestamp(0), self.select(layout, |_| true).1.into_iter().take(3).collect(), sink)?;
+            let error = LegacyError::new(LegacyErrorKind::Retry, String::from("ORA-01555"));
+            return Err(LegacyError { class: "snapshot_too_old", ..error });
+        }
         let at = layout.at_role(Role::Key).unwrap();
         let key = |row: &[Value]| row[at].as_text().unwrap_or_default().to_owned();
         let (as_of, mut rows) = self.select(layout, |row| after.is_none_or(|after| key(row).as_str() > after));
         rows.sort_by_key(|row| key(row));
         rows.truncate(rows_max as usize);
-        self.pass(as_of, rows, sink)
+        let info = self.pass(as_of, rows, sink)?;
+        let after = self.0.lock().unwrap().after_pages.take();
+        match after {
+            Some((1, mut hook)) => hook(),
+            Some((pages, hook)) => self.0.lock().unwrap().after_pages = Some((pages - 1, hook)),
+            None => {}
+        }
+        Ok(info)
     }
 
     fn hinted(&mut self, layout: &Layout, hint: &Hint<'_>, sink: &mut RowSink<'_>) -> Result<CutInfo, LegacyError> {
+        self.met(&[layout], format!("{hint:?}"))?;
         let at = |role| layout.at_role(role).unwrap();
+        let scans = self.0.lock().unwrap().scans;
         let (as_of, rows) = match hint {
+            _ if scans => self.select(layout, |_| true),
             Hint::Since(since) => {
                 let at = at(Role::UpdatedAt);
                 self.select(layout, |row| row[at].as_time().is_some_and(|time| time >= *since))
@@ -133,13 +210,20 @@ impl LegacyRead for Legacy {
                 let at = at(Role::Start);
                 self.select(layout, |row| row[at].as_time().is_some_and(|time| *from <= time && time < *until))
             }
-            Hint::Scn(_) => self.select(layout, |_| true),
+            Hint::Scn(mark) => {
+                let at = at(Role::RowScn);
+                let is_new = |row: &[Value]| row[at].as_int().is_none_or(|scn| scn.unsigned_abs() >= *mark);
+                self.select(layout, is_new)
+            }
         };
-        self.pass(as_of, rows, sink)
+        let scn_max = self.scn_max(&[layout], &rows);
+        Ok(CutInfo { scn_max, ..self.pass(as_of, rows, sink)? })
     }
 
     fn lag_ms(&mut self) -> Result<u64, LegacyError> {
-        Ok(0)
+        let mut tables = self.0.lock().unwrap();
+        tables.asked.push((String::from("lag"), String::new()));
+        Ok(tables.lag_ms)
     }
 
     fn statements(&self) -> u64 {
@@ -211,6 +295,18 @@ pub fn layouts() -> Vec<Layout> {
         ),
         layout("cohort_rule", &[("COHORT_CD", Text, Some(Role::Key), false), ("COHORT_NM", Text, None, false)]),
     ]
+}
+
+/// What the legacy system would say of a view as `layouts()` declares it.
+pub fn dictionary(view: &str) -> Vec<(String, String)> {
+    let layouts = layouts();
+    let columns = layouts.iter().find(|layout| layout.view == view).into_iter().flat_map(|layout| &layout.columns);
+    let stated = |column: &LayoutColumn| match column.kind {
+        ColumnType::Text => "VARCHAR2",
+        ColumnType::Integer | ColumnType::Decimal => "NUMBER",
+        ColumnType::Time => "DATE",
+    };
+    columns.map(|column| (column.name.to_string(), stated(column).to_owned())).collect()
 }
 
 pub fn text(text: &str) -> Value {
@@ -319,6 +415,15 @@ pub fn setup(dir: &Path) -> Setup {
 }
 
 pub fn setup_with(dir: &Path, layouts: Vec<Layout>, settings: Settings) -> Setup {
+    try_setup(dir, layouts, settings, None).unwrap()
+}
+
+pub fn try_setup(
+    dir: &Path,
+    layouts: Vec<Layout>,
+    settings: Settings,
+    hot_keys: Option<HotKeys>,
+) -> Result<Setup, CaptureError> {
     let (intake, desk) = desk(1);
     let view = Arc::new(View::default());
     let register = Arc::new(Register::open(&dir.join("register.sqlite"), IfMissing::Create).unwrap());
@@ -331,8 +436,27 @@ pub fn setup_with(dir: &Path, layouts: Vec<Layout>, settings: Settings) -> Setup
         clock: clock.clone(),
         layouts,
         settings,
-        hot_keys: None,
-    })
-    .unwrap();
-    Setup { capture, desk, view, register, clock }
+        hot_keys,
+    })?;
+    Ok(Setup { capture, desk, view, register, clock })
+}
+
+/// Settings with these hints and no others.
+pub fn hints(of: &[(&str, &[HintKind])]) -> Settings {
+    let hints = of.iter().map(|(name, kinds)| (object(name), kinds.iter().copied().collect())).collect();
+    Settings { hints, ..Settings::default() }
+}
+
+/// `layouts()`, the slots with a commit number.
+pub fn numbered_layouts() -> Vec<Layout> {
+    let mut layouts = layouts();
+    let (name, kind) = (Arc::from("ROW_SCN"), ColumnType::Integer);
+    layouts[1].columns.push(LayoutColumn { name, kind, role: Some(Role::RowScn), material: false });
+    layouts
+}
+
+pub fn numbered_slot(key: &str, native: i64, scn: Option<i64>) -> Vec<Value> {
+    let mut row = slot(key, native, 900_000);
+    row.push(scn.map_or(Value::Null, Value::Int));
+    row
 }

@@ -103,3 +103,25 @@ fn freshness_is_that_of_the_newest_poll_that_is_published_whole() {
     bridge.tick();
     assert_eq!(bridge.feeds.freshness(&naver, "slots", later).unwrap().lag_ms, 0);
 }
+
+#[test]
+fn a_feed_is_as_fresh_as_its_own_object_and_promises_no_more_than_its_pace() {
+    let sites = ObjectName::new("site").unwrap();
+    let mut bridge = Bridge::new(vec![
+        plan("naver", "free"),
+        FeedPlan { object: sites.clone(), name: "sites".to_owned(), ..plan("naver", "free") },
+    ]);
+    let (naver, now) = (partner("naver"), bridge.world().now);
+    bridge.world().put("a", 1);
+    let (view, full_at) = (bridge.world().view.clone(), now.plus_ms(-300_000));
+    view.set_mark_of(&ObjectName::new("slot").unwrap(), PollMark { started_at: now, position: Position(1), full_at });
+    view.set_mark_of(&sites, PollMark { started_at: full_at, position: Position(1), full_at });
+    view.set_pace_of_ms(&sites, 600_000);
+    bridge.tick();
+    let later = now.plus_ms(100);
+    let fresh = |feed| bridge.feeds.freshness(&naver, feed, later).unwrap();
+    let (slots, sites) = (fresh("slots"), fresh("sites"));
+    assert_eq!((slots.lag_ms, sites.lag_ms), (100, 300_100));
+    assert_eq!((slots.full_age_s, sites.full_age_s), (300, 300));
+    assert_eq!(sites.slo_ms, slots.slo_ms + 600_000);
+}
