@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::section::section;
 
 section! {
-    /// The Oracle 11.2 server; used with `legacy.kind = "oracle"`. The program opens at most six sessions: three that read, one that writes, and one of each while it reconnects.
+    /// The Oracle 11.2 server; used where `legacy.kind` is `oracle`. The program opens at most six sessions: three that read, one that writes, and one of each while it reconnects.
     Oracle at "oracle" {
         /// Where is written, and read unless `read_connect` is set: `//host:1521/service`, a descriptor, or a name of tnsnames.ora. FAILOVER_MODE is refused: it would tear cuts and hide lost commits.
         connect: String = String::new(), eg "\"//db-scan.example.go.kr:1521/SLOTBRIDGE\"";

@@ -129,3 +129,56 @@ fn hints(config: &Config, judge: &mut Judge<'_>) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::super::{Problems, load_text};
+
+    fn problems(text: &str) -> Problems {
+        let text = format!("[listen]\npartners_http = \"127.0.0.1:8080\"\n{text}");
+        load_text(Path::new("slotbridge.toml"), &text, &|_| None).err().unwrap_or_default()
+    }
+
+    const ACCOUNTS: &str = "read_accounts = [{ name = \"SB_READ\", secret_file = \"r\" }]\n\
+                            write_accounts = [{ name = \"SB_WRITE\", secret_file = \"w\" }]\n";
+
+    #[test]
+    fn all_that_does_not_fit_is_said_at_once_with_a_next_step() {
+        let text = "[legacy]\nkind = \"oracle\"\n[oracle]\nread_connect = \"(DESCRIPTION=(CONNECT_DATA=(FAILOVER_MODE=(TYPE=SELECT))))\"\n\
+                    schema = \"slot-bridge\"\nread_accounts = [{ name = \"SB\", secret_file = \"a\" }, { name = \"SB\", secret_file = \"b\" }]\n\
+                    write_accounts = [{ name = \"SB\", secret_file = \"c\" }]\n\
+                    [allotment]\nmode = \"count_rows\"\nquiet_windows = [\"25:00-26:00\"]\npending_max = 0\n\
+                    [allotment.class.leftover]\nmod = \"quota\"\n[capture.hints]\nsite = [\"hot_set\", \"hot_set\"]\n";
+        insta::assert_snapshot!(problems(text).render(crate::config::Style::Plain));
+    }
+
+    #[test]
+    fn a_whole_oracle_configuration_has_no_problem() {
+        let text = format!(
+            "[legacy]\nkind = \"oracle\"\n[oracle]\nconnect = \"//db:1521/x\"\nread_connect = \"//standby/x\"\n\
+             max_read_lag_ms = 5000\n{ACCOUNTS}[allotment.class.leftover]\nmode = \"on_request\"\n"
+        );
+        assert!(problems(&text).is_empty(), "{}", problems(&text));
+    }
+
+    #[test]
+    fn a_lag_without_a_standby_and_a_third_account_are_refused() {
+        let text = format!(
+            "[legacy]\nkind = \"oracle\"\n[oracle]\nconnect = \"//db:1521/x\"\nmax_read_lag_ms = 5000\n{ACCOUNTS}"
+        );
+        assert!(problems(&text).to_string().contains("without read_connect"));
+        let third = "{ name = \"A\", secret_file = \"1\" }, { name = \"B\", secret_file = \"2\" }, { name = \"C\", secret_file = \"3\" }";
+        let text =
+            text.replace("max_read_lag_ms = 5000", "").replace("{ name = \"SB_READ\", secret_file = \"r\" }", third);
+        assert!(problems(&text).to_string().contains("3 accounts"));
+    }
+
+    #[test]
+    fn an_old_key_is_named_with_its_new_place() {
+        let found = problems("[legacy]\nmode = \"counter\"\n");
+        assert_eq!((found.len(), found.0[0].code), (1, "config.unknown_key"));
+        assert!(found.0[0].try_.contains("allotment.mode"), "{found}");
+    }
+}
