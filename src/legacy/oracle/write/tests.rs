@@ -241,10 +241,9 @@ fn a_person_with_a_reservation_keeps_the_unit_in_escrow() {
 #[test]
 fn a_duplicate_reservation_is_the_persons_only_if_it_is_seen() {
     let mut w = World::holding(Counter, Application, 5, 2);
-    w.tables.before(
-        &sql::RESV_INSERT,
-        "INSERT INTO SB_BOOKING_W VALUES ('R9', 'S9', 'P1', 'covid19-1', 'A', NULL, NULL, 'x', 'x')",
-    );
+    let native = "INSERT INTO SB_BOOKING_W VALUES ('R9', 'S9', 'P1', 'covid19-1', 'A', NULL, NULL, 'x', 'x')";
+    w.tables.before(&sql::OP_UNDO, native);
+    w.tables.fail(&sql::RESV_INSERT, Code::Ora(1));
     assert_eq!(w.answer(convert("P1")), OpReply::PersonBooked);
     assert_eq!(w.left_and_held(), (3, 2));
     w.tables.fail(&sql::RESV_INSERT, Code::Ora(1));

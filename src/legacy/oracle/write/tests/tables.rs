@@ -146,6 +146,10 @@ impl Tables {
         self.sent += 1;
         self.ids.push(entry.id());
         if let Some((_, sql)) = self.before.take_if(|(id, _)| *id == entry.id()) {
+            // What somebody else has committed outlives the op's savepoint; here both share a connection.
+            if entry.id() == sql::OP_UNDO.id() {
+                self.sql(entry.statement.text);
+            }
             self.sql(sql);
         }
         if let Some((_, code)) = self.fail.take_if(|(id, _)| *id == entry.id()) {
