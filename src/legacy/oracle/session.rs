@@ -8,21 +8,21 @@
 //! A session lives on one thread. Autocommit is off.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use oracle::{Connection, Connector};
 
-use super::breaker::Breaker;
 use super::charset::Charset;
-use super::client::{self, Client};
 use super::error::{Code, ErrorClass, Failure, Step};
-use super::secret::{Vault, locked};
+use super::process::Oracle;
+use super::secret::locked;
 use super::settings::{Account, Login, Settings, TextMode};
 use super::sql::{self, Statement};
 use super::values::{Bind, Cell, Cells};
-use super::watchdog::{Watch, Watchdog};
+use super::watchdog::Watch;
 use crate::clock::{Clock, SystemClock};
+use crate::domain::Timestamp;
 use crate::domain::time::DAY_MS;
 use crate::legacy::LegacyError;
 
@@ -35,67 +35,6 @@ const SECOND_LINE: Duration = Duration::from_secs(5);
 /// A clock that differs from Korean time by more than this is another time zone, not a slow round trip.
 const CLOCK_SLACK_MS: i64 = 5_000;
 
-/// What all sessions of a process share. One value a process; `open` may be called from every thread.
-pub struct Oracle {
-    settings: Settings,
-    client: Client,
-    vault: Vault,
-    watchdog: Watchdog,
-    read_breaker: Breaker,
-    write_breaker: Breaker,
-    /// Index of the login that last worked, by role.
-    preferred: [AtomicU32; 2],
-}
-
-impl Oracle {
-    /// Loads the client library; connects to nothing.
-    pub fn new(settings: Settings) -> Result<Arc<Oracle>, LegacyError> {
-        settings.check()?;
-        let client = client::load(&settings)?;
-        let watchdog = Watchdog::start().map_err(|e| {
-            let words = format!("the watchdog thread could not be started: {}", e.kind());
-            Failure::own(ErrorClass::Operator, Step::Logon, "watchdog", words)
-        })?;
-        let vault = Vault::new(&settings.data_dir);
-        Ok(Arc::new(Oracle {
-            settings,
-            client,
-            vault,
-            watchdog,
-            read_breaker: Breaker::default(),
-            write_breaker: Breaker::default(),
-            preferred: Default::default(),
-        }))
-    }
-
-    pub fn settings(&self) -> &Settings {
-        &self.settings
-    }
-
-    pub fn client(&self) -> Client {
-        self.client
-    }
-
-    pub fn vault(&self) -> &Vault {
-        &self.vault
-    }
-
-    fn breaker(&self, account: Account) -> &Breaker {
-        match account {
-            Account::Read => &self.read_breaker,
-            Account::Write => &self.write_breaker,
-        }
-    }
-
-    fn preferred(&self, account: Account) -> &AtomicU32 {
-        let [read, write] = &self.preferred;
-        match account {
-            Account::Read => read,
-            Account::Write => write,
-        }
-    }
-}
-
 /// Which session of the server this is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Identity {
@@ -103,6 +42,36 @@ pub struct Identity {
     pub sid: String,
     /// Audit session id: another one for each logon.
     pub session: String,
+}
+
+impl Identity {
+    fn of(row: Vec<Cell>) -> Identity {
+        let mut words = row.into_iter().map(word_of);
+        let mut next = || words.next().flatten().unwrap_or_default();
+        Identity { instance: next(), sid: next(), session: next() }
+    }
+}
+
+/// One reading of the server's clock.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServerClock {
+    /// SYSDATE taken as Korean wall clock: what stamps rows.
+    wall: Timestamp,
+    /// SYSTIMESTAMP with its own offset.
+    instant: Timestamp,
+    pub identity: Identity,
+}
+
+impl ServerClock {
+    /// The clock that DATE columns are stamped by, with milliseconds where it is Korean time.
+    pub fn now(&self) -> Timestamp {
+        if self.is_elsewhere() { self.wall } else { self.instant }
+    }
+
+    /// Does the server's host keep another time than Korea's?
+    fn is_elsewhere(&self) -> bool {
+        self.instant.since_ms(self.wall).abs() > CLOCK_SLACK_MS
+    }
 }
 
 /// What the server said of itself at logon.
@@ -154,7 +123,7 @@ impl Session {
     }
 
     fn with_any_login(oracle: &Oracle, account: Account) -> Result<Session, Failure> {
-        let logins = oracle.settings.logins(account);
+        let logins = oracle.settings().logins(account);
         let first = oracle.preferred(account).load(Ordering::Relaxed);
         let mut refused = None;
         for at in (0..logins.len()).map(|i| (i + first as usize) % logins.len()) {
@@ -174,7 +143,7 @@ impl Session {
     }
 
     fn with_login(oracle: &Oracle, account: Account, login: &Login) -> Result<Session, Failure> {
-        let vault = &oracle.vault;
+        let vault = oracle.vault();
         let turn = vault.turn(&login.user);
         let _one = locked(&turn);
         let secret = vault.secret(login)?;
@@ -192,7 +161,7 @@ impl Session {
             return Err(failure);
         }
         let password = std::str::from_utf8(secret.expose()).unwrap_or_default();
-        let connected = Connector::new(login.user.as_str(), password, oracle.settings.target(account))
+        let connected = Connector::new(login.user.as_str(), password, oracle.settings().target(account))
             .stmt_cache_size(STATEMENT_CACHE)
             .connect();
         let connection = match connected {
@@ -224,12 +193,12 @@ impl Session {
             Ok(note) => notes.extend(note),
             Err(words) => return Err(Failure::own(ErrorClass::Operator, Step::Logon, "logon", words)),
         }
-        let watch = oracle.watchdog.watch(connection.clone()).ok_or_else(|| {
+        let watch = oracle.watchdog().watch(connection.clone()).ok_or_else(|| {
             let words = format!("more than {} sessions are open", super::watchdog::WATCHED_MAX);
             Failure::own(ErrorClass::Limits, Step::Logon, "logon", words)
         })?;
-        let timeout = Duration::from_millis(oracle.settings.call_timeout_ms.into());
-        let call_limit = if oracle.client.has_call_timeout() {
+        let timeout = Duration::from_millis(oracle.settings().call_timeout_ms.into());
+        let call_limit = if oracle.client().has_call_timeout() {
             connection.set_call_timeout(Some(timeout)).map_err(|e| wrong(&e))?;
             timeout + SECOND_LINE
         } else {
@@ -239,7 +208,7 @@ impl Session {
         connection.set_module("slotbridge").map_err(|e| wrong(&e))?;
         connection.set_action(account.code()).map_err(|e| wrong(&e))?;
         connection.set_client_identifier("slotbridge").map_err(|e| wrong(&e))?;
-        notes.extend(oracle.client.note().map(str::to_owned));
+        notes.extend(oracle.client().note().map(str::to_owned));
         let mut session = Session {
             watch,
             connection,
@@ -250,7 +219,7 @@ impl Session {
             statements: 0,
             is_usable: true,
         };
-        session.apply_state(&oracle.settings)?;
+        session.apply_state(oracle.settings())?;
         if account == Account::Write && !matches!(session.server.role.as_str(), "PRIMARY" | "") {
             let words = format!("oracle.connect_string leads to a {}: bookings need the primary", session.server.role);
             return Err(Failure::own(ErrorClass::Operator, Step::Logon, "logon", words));
@@ -270,11 +239,8 @@ impl Session {
             (TextMode::RawCp949, _) | (TextMode::Auto, Charset::Ascii) => Charset::RawCp949,
             (_, charset) => charset,
         };
-        let clock = self.rows(sql::READ_CLOCK, &[])?;
-        if let Some([day, instant]) = clock.first().map(Vec::as_slice)
-            && let (Some(day), Some(instant)) = (day.time(), instant.time())
-            && instant.since_ms(day).abs() > CLOCK_SLACK_MS
-        {
+        let clock = self.clock()?;
+        if clock.is_elsewhere() {
             let note = "SYSDATE of this server is not Korean time: DATE columns are read as if they were";
             self.server.notes.push(note.to_owned());
         }
@@ -374,9 +340,22 @@ impl Session {
     /// Who this is now: another identity means that the client library moved the session.
     pub fn identity_now(&mut self) -> Result<Identity, Failure> {
         let rows = self.rows(sql::SESSION_IDENTITY, &[])?;
-        let mut words = rows.into_iter().next().unwrap_or_default().into_iter().map(word_of);
-        let mut next = || words.next().flatten().unwrap_or_default();
-        Ok(Identity { instance: next(), sid: next(), session: next() })
+        Ok(Identity::of(rows.into_iter().next().unwrap_or_default()))
+    }
+
+    /// The server's clock, and who this is now.
+    pub fn clock(&mut self) -> Result<ServerClock, Failure> {
+        let mut row = self.rows(sql::READ_CLOCK, &[])?.into_iter().next().unwrap_or_default();
+        let times: Vec<Option<Timestamp>> = row.drain(..row.len().min(2)).map(|cell| cell.time()).collect();
+        match times[..] {
+            [Some(wall), Some(instant)] => Ok(ServerClock { wall, instant, identity: Identity::of(row) }),
+            _ => Err(Failure::of_code(Code::Driver(super::error::TYPE), Step::Execute, sql::READ_CLOCK.id)),
+        }
+    }
+
+    /// From now on unusable, whatever the reason.
+    pub fn give_up(&mut self) {
+        self.is_usable = false;
     }
 
     pub fn server(&self) -> &Server {

@@ -44,8 +44,13 @@ pub const SESSION_CHARSET: Statement<'static> =
 pub const SESSION_EXPIRY: Statement<'static> =
     statement("session.expiry", "SELECT EXPIRY_DATE, SYSDATE FROM USER_USERS");
 
-/// The host's wall clock, the one that stamps rows, and the same with milliseconds and its offset.
-pub const READ_CLOCK: Statement<'static> = statement("read.clock", "SELECT SYSDATE, SYSTIMESTAMP FROM DUAL");
+/// The host's wall clock, the one that stamps rows; the same with milliseconds and its offset; and which session this
+/// is: one round trip before each read-only transaction.
+pub const READ_CLOCK: Statement<'static> = statement(
+    "read.clock",
+    "SELECT SYSDATE, SYSTIMESTAMP, SYS_CONTEXT('USERENV', 'INSTANCE'), SYS_CONTEXT('USERENV', 'SID'), \
+     SYS_CONTEXT('USERENV', 'SESSIONID') FROM DUAL",
+);
 
 pub const READ_ONLY: Statement<'static> = statement("read.begin", "SET TRANSACTION READ ONLY");
 
