@@ -237,6 +237,14 @@ impl Meta {
             .map_err(failure)
     }
 
+    /// How the file's application keeps count.
+    pub(super) fn books(&self) -> Result<Books, LegacyError> {
+        let mode = AllotmentMode::ALL.into_iter().find(|mode| mode.code() == self.mode);
+        mode.map(Books::of).ok_or_else(|| {
+            LegacyError::new(LegacyErrorKind::Operator, "SB_META names a mode that does not exist".to_owned())
+        })
+    }
+
     fn refused(&self, wanted: &Meta) -> LegacyError {
         let said = |meta: &Meta| {
             format!("{}, kept by {}, person constraint {}", meta.mode, meta.maintained, meta.person_constraint)
