@@ -148,9 +148,10 @@ impl Tables {
         if let Some((_, sql)) = self.before.take_if(|(id, _)| *id == entry.id()) {
             // What somebody else has committed outlives the op's savepoint; here both share a connection.
             if entry.id() == sql::OP_UNDO.id() {
-                self.sql(entry.statement.text);
+                self.sql(&format!("ROLLBACK TO SAVEPOINT SB_OP; {sql}; SAVEPOINT SB_OP"));
+            } else {
+                self.sql(sql);
             }
-            self.sql(sql);
         }
         if let Some((_, code)) = self.fail.take_if(|(id, _)| *id == entry.id()) {
             return Err(Failure::of_code(code, Step::Execute, entry.id()));
