@@ -74,13 +74,20 @@ fn denied(text: &str) -> Option<String> {
     if text.len() > 4_000 {
         return Some("longer than 4000 bytes".to_owned());
     }
-    let names = outside.split(|c: char| !c.is_ascii_alphanumeric() && !matches!(c, '_' | '$' | '#'));
+    let unbound: String =
+        outside.split(':').enumerate().map(|(at, part)| if at == 0 { part } else { after_name(part) }).collect();
+    let names = unbound.split(|c: char| !c.is_ascii_alphanumeric() && !matches!(c, '_' | '$' | '#'));
     if let Some(name) = names.clone().find(|name| name.len() > 30) {
         return Some(format!("{name} is longer than 30 bytes"));
     }
     // 0 and 1 are the contract's; any other number would be a value.
     let numbers = names.filter(|name| name.parse::<u64>().is_ok_and(|number| number > 1));
     numbers.filter(|_| !session).map(|number| format!("the number {number}")).next()
+}
+
+/// What follows the name of a placeholder.
+fn after_name(text: &str) -> &str {
+    text.trim_start_matches(|c: char| c.is_ascii_alphanumeric() || c == '_')
 }
 
 fn has_word(text: &str, word: &str) -> bool {

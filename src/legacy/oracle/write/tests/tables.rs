@@ -146,7 +146,12 @@ impl Tables {
         self.sent += 1;
         self.ids.push(entry.id());
         if let Some((_, sql)) = self.before.take_if(|(id, _)| *id == entry.id()) {
-            self.sql(sql);
+            // What somebody else has committed outlives the op's savepoint; here both share a connection.
+            if entry.id() == sql::OP_UNDO.id() {
+                self.sql(&format!("ROLLBACK TO SAVEPOINT SB_OP; {sql}; SAVEPOINT SB_OP"));
+            } else {
+                self.sql(sql);
+            }
         }
         if let Some((_, code)) = self.fail.take_if(|(id, _)| *id == entry.id()) {
             return Err(Failure::of_code(code, Step::Execute, entry.id()));
