@@ -38,6 +38,8 @@ DEFINE SB_PLAN = SB_PLAN
 -- 단위를 얻는 방식: none, on_request, quota, counter, remaining, capacity, count_rows (GUIDE의 결정표)
 -- allotment mode, see the decision table of GUIDE
 DEFINE SB_MODE = counter
+-- 카운터를 누가 지키는가: application 또는 trigger / who maintains the counter
+DEFINE SB_MAINTAINED = application
 -- 쓰기 방식: sql 또는 procedure / body of the writes: sql or procedure
 DEFINE SB_WRITE_BODY = sql
 -- 1인 1예약 보장: unique_index, row_lock, recheck / what keeps a person to one booking

@@ -55,8 +55,8 @@ CREATE TABLE TB_SLOT (
   MIN_AGE NUMBER(3),
   STAT_CD CHAR(1) DEFAULT '1' NOT NULL,
   CAPA_CNT NUMBER(6) NOT NULL,
-  BOOKED_CNT NUMBER(6) DEFAULT 0 NOT NULL,
-  REMAIN_CNT NUMBER(6),
+  BOOKED_CNT NUMBER(6) DEFAULT 0,
+  REMAIN_CNT NUMBER(6) DEFAULT 0 NOT NULL,
   EXT_QUOTA_CNT NUMBER(6) DEFAULT 0 NOT NULL,
   OPEN_DT DATE,
   CHRG_NM VARCHAR2(60),
@@ -122,10 +122,9 @@ CREATE UNIQUE INDEX UX_RESV_ACTIVE ON TB_RESV (
   CASE WHEN STAT_CD = 'A' THEN PSN_NO END,
   CASE WHEN STAT_CD = 'A' THEN SERIES_CD END);
 
--- count_rows만: 통계와 명단에서 빼기로 서명한 자리표시 인물 / only count_rows: persons excluded from lists by agreement
-CREATE TABLE TB_PLACEHOLDER (
-  PSN_NO VARCHAR2(20) NOT NULL CONSTRAINT PK_PLACEHOLDER PRIMARY KEY
-);
+-- count_rows만: STAT_CD 8은 통계와 명단에서 빼기로 서명한 자리표시 인물. 그들만 담는 작은 색인.
+-- Only count_rows: STAT_CD 8 are persons who do not exist, excluded from lists by agreement. An index of them alone.
+CREATE INDEX IX_PSN_POOL ON TB_PSN (CASE WHEN STAT_CD = '8' THEN PSN_NO END);
 
 -- RAC라면 CACHE가 인스턴스마다 따로라 번호가 시간 순이 아닙니다: pk_tail 힌트의 겹침은 CACHE x 인스턴스 수 이상.
 -- On RAC each instance has its own cache: the overlap of the hint pk_tail is at least cache x instances.
