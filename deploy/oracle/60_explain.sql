@@ -7,7 +7,7 @@
 -- 파일의 형식 / format of the file, fields parted by a vertical bar, empty where NULL:
 --   slotbridge-plans|1|server version
 --   table|name|blocks|rows            색인과 테이블은 계획에 나온 것만 / only what the plans name
---   index|name|table
+--   index|name|table|leaf blocks
 --   stmt|statement id                 그 아래로 그 문장의 계획 / followed by its plan:
 --   id|operation|options|object_name|cost|cardinality
 --   end|number of statements          잘린 파일을 알아봅니다 / tells a file that was cut short
@@ -219,7 +219,7 @@ SELECT DISTINCT 'table|' || T.TABLE_NAME || '|' || T.BLOCKS || '|' || T.NUM_ROWS
     UNION SELECT I.TABLE_OWNER, I.TABLE_NAME FROM ALL_INDEXES I, PLAN_TABLE P
      WHERE I.OWNER = P.OBJECT_OWNER AND I.INDEX_NAME = P.OBJECT_NAME)
  ORDER BY 1;
-SELECT DISTINCT 'index|' || I.INDEX_NAME || '|' || I.TABLE_NAME
+SELECT DISTINCT 'index|' || I.INDEX_NAME || '|' || I.TABLE_NAME || '|' || I.LEAF_BLOCKS
   FROM ALL_INDEXES I, PLAN_TABLE P WHERE I.OWNER = P.OBJECT_OWNER AND I.INDEX_NAME = P.OBJECT_NAME
  ORDER BY 1;
 SELECT LINE FROM (

@@ -11,6 +11,7 @@ mod ledger;
 mod legacy;
 mod out;
 mod partner;
+mod plans;
 mod run;
 mod shipped;
 mod status;
