@@ -14,9 +14,7 @@ pub enum Part {
     Block(String),
 }
 
-const COMMANDS: &[&str] = &[
-    "SET", "WHENEVER", "DEFINE", "UNDEFINE", "ACCEPT", "PROMPT", "SPOOL", "VARIABLE", "SHOW",
-];
+const COMMANDS: &[&str] = &["SET", "WHENEVER", "DEFINE", "UNDEFINE", "ACCEPT", "PROMPT", "SPOOL", "VARIABLE", "SHOW"];
 
 pub fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/oracle")
