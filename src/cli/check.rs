@@ -1,8 +1,8 @@
 //! `check`: everything that can be judged before a start, all problems at once.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use super::{ConfigFile, Exit, Failed, Out};
+use super::{ConfigFile, Exit, Failed, Out, plans};
 use crate::app;
 use crate::config::{self, Config, Problem, Problems};
 use crate::privacy::Ports;
@@ -14,9 +14,15 @@ pub struct CheckArgs {
     /// Judge files only; do not look at the environment (legacy system, permissions, ports).
     #[arg(long)]
     offline: bool,
+    /// Judge only the execution plans that deploy/oracle/60_explain.sql wrote into FILE; no configuration is read.
+    #[arg(long, value_name = "FILE", conflicts_with = "offline")]
+    plans: Option<PathBuf>,
 }
 
 pub fn check(args: &CheckArgs, out: &mut Out) -> Result<Exit, Failed> {
+    if let Some(file) = &args.plans {
+        return check_plans(file, out);
+    }
     let loaded = match config::load(&args.file.config) {
         Ok(loaded) => loaded,
         Err(mut problems) => {
@@ -48,6 +54,19 @@ pub fn check(args: &CheckArgs, out: &mut Out) -> Result<Exit, Failed> {
         } else {
             "all in order"
         });
+    }
+    Ok(Exit::Done)
+}
+
+fn check_plans(file: &Path, out: &mut Out) -> Result<Exit, Failed> {
+    let bytes =
+        std::fs::read(file).map_err(|error| Failed::io(format!("{} cannot be read", file.display()), &error))?;
+    // SQL*Plus writes in the client's character set; names and numbers are ASCII in all of them.
+    let judged = plans::judge(file, &String::from_utf8_lossy(&bytes))?;
+    if out.is_json() {
+        out.value(&serde_json::json!({ "ok": true, "statements": judged.statements }));
+    } else {
+        out.line(&format!("the plans of {} statements are in order", judged.statements));
     }
     Ok(Exit::Done)
 }

@@ -13,6 +13,7 @@ mod ledger;
 mod legacy;
 mod out;
 mod partner;
+mod plans;
 mod run;
 mod shipped;
 #[cfg(feature = "oracle")]
