@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::config::{self, Config};
-use crate::decide::{CohortSet, Policy, RefillPolicy, SeriesPolicy};
+use crate::decide::{CohortSet, NativeBeside, OnOverrun, Policy, QuietWindow, RefillPolicy, SeriesPolicy};
 use crate::domain::{Timestamp, time::MINUTE_MS, time::SECOND_MS};
 use crate::register::{Register, RegisterError};
 use crate::{capture, intake, legacy, publish, serve, telemetry, writeback};
@@ -128,14 +128,47 @@ pub fn policy(config: &Config, register: &Register) -> Result<Policy, RegisterEr
         ..RefillPolicy::default()
     };
     Ok(Policy {
-        mode: config.allotment.mode,
         series,
         cutoff_ms: i64::from(desk.cutoff_min) * MINUTE_MS,
         refill,
         not_bookable_per_day: desk.person_refusals_per_day_max,
         refused_keys_max: desk.refused_keys_max,
-        ..Policy::default()
+        ..allotment(config)
     })
+}
+
+/// The agency's choices about units and conflicts.
+fn allotment(config: &Config) -> Policy {
+    let allotment = &config.allotment;
+    let ms = |s: u64| i64::try_from(s).unwrap_or(i64::MAX / SECOND_MS).saturating_mul(SECOND_MS);
+    let classes = allotment.class.iter().filter_map(|(code, class)| Some((code.clone(), class.mode?)));
+    // Validated when the file was read.
+    let quiet = allotment.quiet_windows.iter().filter_map(|text| text.parse::<config::QuietWindow>().ok());
+    let detected = config.legacy.person_constraint != config::PersonConstraint::Recheck;
+    Policy {
+        mode: allotment.mode,
+        classes: classes.collect(),
+        pending_max: allotment.pending_max,
+        on_request_per_s: allotment.on_request_per_s_max,
+        release_hold_ms: ms(allotment.release_hold_s),
+        quiet: quiet
+            .map(|window| QuietWindow {
+                from_min: window.from_min,
+                until_min: window.until_min,
+                weekdays: window.days,
+            })
+            .collect(),
+        overrun: match allotment.capacity_cut {
+            config::CapacityCut::Honour => OnOverrun::Honour,
+            config::CapacityCut::DisplaceNewest => OnOverrun::DisplaceNewest,
+        },
+        recheck_ms: (!detected).then(|| i64::try_from(config.oracle.longest_native_ms).unwrap_or(i64::MAX / 2)),
+        native_beside: match allotment.native_conflict {
+            config::NativeConflict::LegacyWins => NativeBeside::LegacyWins,
+            config::NativeConflict::EarliestWins => NativeBeside::EarliestWins,
+        },
+        ..Policy::default()
+    }
 }
 
 fn series_policy(settings: &config::Series, register: &Register) -> Result<SeriesPolicy, RegisterError> {

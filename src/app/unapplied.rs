@@ -38,7 +38,8 @@ pub fn unapplied(files: &Files) -> Result<Unapplied, UnappliedFailed> {
         reader.replay(head, |entries| Desk::replay(Policy::default(), state, std::iter::empty(), entries))?;
     let (desk, reached) = replayed;
     let mut desk = desk?;
-    let (free_units, unapplied) = desk.totals();
+    let totals = desk.totals();
+    let (free_units, unapplied) = (totals.free, totals.unapplied);
     let slots = desk.everything().0.into_iter().filter_map(|touched| match touched {
         Touched::SlotGone(key, _) => Some(key),
         Touched::Slot(view) => Some(view.key.clone()),
