@@ -1,9 +1,15 @@
-//! The legacy system behind two ports. `sqlite` is the embedded example; every adapter passes the contract suite.
+//! The legacy system behind two ports. `oracle` is the real one, `sqlite` the embedded example; every adapter passes
+//! the contract suite.
 //!
 //! Invariants: a cut is consistent or it is nothing; only the columns of a `Layout` are fetched; an op takes effect
 //! at most once whatever is repeated, because its id is inserted in the same transaction as its effect.
 
 pub mod import;
+#[cfg(feature = "oracle")]
+pub mod oracle;
+#[cfg(not(feature = "oracle"))]
+#[path = "oracle_absent.rs"]
+pub mod oracle;
 pub mod sqlite;
 pub mod stored;
 

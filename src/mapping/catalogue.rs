@@ -178,6 +178,11 @@ pub enum Role {
     Person,
     Slot,
     Op,
+    /// Class of a slot, by which the agency chooses how the bridge comes to its units.
+    Class,
+    /// Commit number of the row's latest change (`ORA_ROWSCN`); drives the `rowscn` hint and is no part of the fact:
+    /// it may move with a neighbour in the same block.
+    RowScn,
 }
 
 /// Order of the columns of a fetched row: the SELECT list is exactly this, so an undeclared column is never read.
