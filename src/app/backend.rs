@@ -78,9 +78,47 @@ fn sqlite(config: &Config) -> Backend {
     }
 }
 
-/// The one place where the Oracle adapter is made.
+/// Loads the client library and connects to nothing.
+#[cfg(feature = "oracle")]
+fn oracle(config: &Config) -> Result<Backend, StartFailed> {
+    use crate::legacy::oracle::{Oracle, OracleRead, OracleWrite};
+    let (shared, write) = settings::oracle(config);
+    let shared = Oracle::new(shared).map_err(|error| StartFailed::OracleClient { missing: screen(config, &error) })?;
+    let reads = shared.clone();
+    Ok(Backend {
+        read: Arc::new(move || Ok(Box::new(OracleRead::open(reads.clone())?) as Box<dyn LegacyRead>)),
+        write: Arc::new(
+            move || Ok(Box::new(OracleWrite::open(shared.clone(), write.clone())?) as Box<dyn LegacyWrite>),
+        ),
+        lag: ReadLag::new(config.oracle.max_read_lag_ms.filter(|_| config.oracle.read_connect.is_some())),
+        write_accounts: config.oracle.write_accounts.clone(),
+    })
+}
+
+#[cfg(not(feature = "oracle"))]
 fn oracle(_config: &Config) -> Result<Backend, StartFailed> {
-    Err(StartFailed::OracleClient { missing: "this build of slotbridge has no Oracle adapter".to_owned() })
+    let missing =
+        "this build has no Oracle adapter: build it with the feature `oracle`, which is on by default".to_owned();
+    Err(StartFailed::OracleClient { missing })
+}
+
+/// What is missing and where to put it, on one screen.
+#[cfg(feature = "oracle")]
+fn screen(config: &Config, error: &LegacyError) -> String {
+    let looked = match &config.oracle.client_dir {
+        Some(dir) => format!("oracle.client_dir = {}", dir.display()),
+        None => "where the system's loader looks (ldconfig, LD_LIBRARY_PATH); oracle.client_dir is not set".to_owned(),
+    };
+    format!(
+        "the Oracle client cannot be used
+  {error}
+
+  needed      Oracle Instant Client 19, package Basic or Basic Light, for this machine's architecture (and libaio)
+  looked in   {looked}
+  to do       unpack it, for example into /opt/oracle/instantclient_19_25, so that libclntsh.so stands there,
+              set oracle.client_dir to that folder, and let the service user read it
+  not here    slotbridge ships no Oracle software; Oracle's licence has you download it yourself"
+    )
 }
 
 #[cfg(test)]

@@ -25,10 +25,7 @@ pub fn sqlite(config: &Config) -> legacy::sqlite::Settings {
     legacy::sqlite::Settings {
         path: legacy.path.clone(),
         allotment: config.allotment.mode,
-        maintained: match config.oracle.counter_maintained_by {
-            config::Maintained::Application => legacy::sqlite::Maintained::Application,
-            config::Maintained::Trigger => legacy::sqlite::Maintained::Trigger,
-        },
+        maintained: maintained(config.oracle.counter_maintained_by),
         person_constraint: person_constraint(legacy.person_constraint),
         busy_timeout_ms: legacy.busy_ms_max,
     }
@@ -37,8 +34,54 @@ pub fn sqlite(config: &Config) -> legacy::sqlite::Settings {
 pub fn person_constraint(constraint: config::PersonConstraint) -> legacy::sqlite::PersonConstraint {
     match constraint {
         config::PersonConstraint::Unique => legacy::sqlite::PersonConstraint::UniqueIndex,
-        config::PersonConstraint::RowLock | config::PersonConstraint::Recheck => legacy::sqlite::PersonConstraint::None,
+        config::PersonConstraint::RowLock => legacy::sqlite::PersonConstraint::RowLock,
+        config::PersonConstraint::Recheck => legacy::sqlite::PersonConstraint::None,
     }
+}
+
+fn maintained(by: config::Maintained) -> legacy::sqlite::Maintained {
+    match by {
+        config::Maintained::Application => legacy::sqlite::Maintained::Application,
+        config::Maintained::Trigger => legacy::sqlite::Maintained::Trigger,
+    }
+}
+
+/// What all sessions share, and what the writer needs beside it.
+#[cfg(feature = "oracle")]
+pub fn oracle(config: &Config) -> (legacy::oracle::Settings, legacy::oracle::write::Settings) {
+    use legacy::oracle::{Login, TextMode, write};
+    let oracle = &config.oracle;
+    let logins = |accounts: &[config::Account]| {
+        let login = |a: &config::Account| Login { user: a.name.clone(), secret_file: a.secret_file.clone() };
+        accounts.iter().map(login).collect()
+    };
+    let shared = legacy::oracle::Settings {
+        connect_string: oracle.connect.clone(),
+        read_connect_string: oracle.read_connect.clone(),
+        schema: oracle.schema.clone(),
+        read_accounts: logins(&oracle.read_accounts),
+        write_accounts: logins(&oracle.write_accounts),
+        client_dir: oracle.client_dir.clone(),
+        config_dir: oracle.tns_admin.clone(),
+        data_dir: config.daemon.data_dir.clone(),
+        call_timeout_ms: oracle.call_timeout_ms,
+        fetch_array: oracle.fetch_rows,
+        text: match oracle.charset {
+            config::Charset::Auto => TextMode::Auto,
+            config::Charset::Server => TextMode::Server,
+            config::Charset::RawCp949 => TextMode::RawCp949,
+        },
+    };
+    let write = write::Settings {
+        body: match oracle.body {
+            config::Body::Sql => write::Body::Sql,
+            config::Body::Procedure => write::Body::Procedure,
+        },
+        maintained: maintained(oracle.counter_maintained_by),
+        person_constraint: person_constraint(config.legacy.person_constraint),
+        ..write::Settings::default()
+    };
+    (shared, write)
 }
 
 pub fn capture(config: &Config) -> capture::Settings {
@@ -152,11 +195,7 @@ fn allotment(config: &Config) -> Policy {
         on_request_per_s: allotment.on_request_per_s_max,
         release_hold_ms: ms(allotment.release_hold_s),
         quiet: quiet
-            .map(|window| QuietWindow {
-                from_min: window.from_min,
-                until_min: window.until_min,
-                weekdays: window.days,
-            })
+            .map(|window| QuietWindow { from_min: window.from_min, until_min: window.until_min, weekdays: window.days })
             .collect(),
         overrun: match allotment.capacity_cut {
             config::CapacityCut::Honour => OnOverrun::Honour,

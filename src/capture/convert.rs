@@ -298,10 +298,19 @@ impl Fields<'_> {
             escrow_units,
             last_op: self.op(Role::LastOp)?,
             opens_at: self.time(Role::OpensAt)?,
-            class: None,
+            class: self.class(),
             version: self.version(),
             row: Arc::new(self.row),
         }))
+    }
+
+    /// A code, also where the legacy system numbers its classes.
+    fn class(&self) -> Option<Arc<str>> {
+        match self.value(Role::Class) {
+            Value::Text(code) | Value::Decimal(code) => Some(code.clone()),
+            Value::Int(code) => Some(code.to_string().into()),
+            Value::Null | Value::Time(_) => None,
+        }
     }
 
     fn version(&self) -> SlotVersion {

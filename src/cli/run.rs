@@ -88,7 +88,8 @@ pub fn start_failed(error: &StartFailed) -> Failed {
         StartFailed::Socket { .. } => (Exit::Io, "use a shorter daemon.data_dir"),
         StartFailed::Thread { .. } => (Exit::Io, "raise the limit of threads"),
         StartFailed::OracleClient { .. } => {
-            (Exit::Config, "put the client in place, then `slotbridge check`; `slotbridge demo` needs none")
+            let try_ = "put the client in place, then `slotbridge check`; `slotbridge demo` needs none";
+            return Failed::new(Exit::Config, error.code(), error, try_);
         }
         StartFailed::Proofs(error) => (Exit::Config, error.next_step()),
         StartFailed::Jobs(_) => (Exit::Config, "correct the cron lines in [jobs]"),

@@ -59,6 +59,8 @@ pub struct Settings {
     pub person_constraint: PersonConstraint,
     /// Remark of the reservations that the bridge makes; empty: NULL.
     pub memo: String,
+    /// Ops leave `SB_FENCE` as it is (`LegacyWrite::leave_fence`).
+    pub leaves_fence: bool,
 }
 
 impl Default for Settings {
@@ -68,6 +70,7 @@ impl Default for Settings {
             maintained: Maintained::Application,
             person_constraint: PersonConstraint::UniqueIndex,
             memo: "제휴사 예약".to_owned(),
+            leaves_fence: false,
         }
     }
 }
@@ -173,6 +176,11 @@ impl LegacyWrite for OracleWrite {
             Body::Sql => Ok(()),
             Body::Procedure => procedure::tell(link, &sql::API_BEAT, &binds),
         })
+    }
+
+    fn leave_fence(&mut self) -> bool {
+        self.settings.leaves_fence = true;
+        true
     }
 
     fn statements(&self) -> u64 {

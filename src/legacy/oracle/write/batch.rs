@@ -32,7 +32,7 @@ impl Batch<'_> {
         let fence = self.fence()?;
         let replies = ops.iter().map(|op| self.once(op)).collect::<Result<Vec<_>, _>>()?;
         let newest = ops.iter().map(|op| op.id).max_by_key(|id| id.position);
-        if let Some(newest) = newest.filter(|newest| is_newer(*newest, fence)) {
+        if let Some(newest) = newest.filter(|newest| !self.settings.leaves_fence && is_newer(*newest, fence)) {
             let (incarnation, op) = (format!("{:016x}", newest.incarnation.0), newest.to_string());
             let binds = [("P_INCARNATION", incarnation.as_str().into()), ("P_OP_ID", op.as_str().into())];
             self.one(&sql::BATCH_FENCE, &binds)?;

@@ -28,7 +28,8 @@ pub(super) fn run(link: &mut dyn Link, settings: &Settings, ops: &[OpRequest]) -
     let outs = link.call(&sql::API_OPEN, &[("P_STATE", Bind::Out(WORD_BYTES)), ("P_TOKEN", Bind::Out(WORD_BYTES))])?;
     admitted(out(&outs, 0), out(&outs, 1))?;
     let replies = ops.iter().map(|op| once(link, settings, op)).collect::<Result<Vec<_>, _>>()?;
-    if let Some(newest) = ops.iter().map(|op| op.id).max_by_key(|id| id.position) {
+    let newest = ops.iter().map(|op| op.id).max_by_key(|id| id.position);
+    if let Some(newest) = newest.filter(|_| !settings.leaves_fence) {
         let (incarnation, op) = (format!("{:016x}", newest.incarnation.0), newest.to_string());
         link.call(
             &sql::API_CLOSE,
