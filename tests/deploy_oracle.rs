@@ -283,6 +283,33 @@ fn every_column_that_the_bridge_updates_is_granted() {
     assert!(updates > 20, "only {updates} columns were found");
 }
 
+/// `id`, text of the statements in a catalogue's source: `sql("W.…", "when", "text")`.
+fn catalogued(source: &str) -> Vec<(String, String)> {
+    let plain = source.split("\\\n").map(str::trim_start).collect::<Vec<_>>().join("");
+    let entries = plain.split("= sql(").skip(1).map(|rest| rest.split('"').collect::<Vec<_>>());
+    entries.filter(|quoted| quoted.len() > 5).map(|q| (q[1].to_owned(), q[5].to_owned())).collect()
+}
+
+#[test]
+fn writes_that_are_explained_are_those_that_are_sent() {
+    let one_line = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let explained: BTreeMap<String, String> = statements("60_explain.sql", &settings(&[]))
+        .iter()
+        .filter_map(|sql| sql.strip_prefix("EXPLAIN PLAN SET STATEMENT_ID = '")?.split_once("' FOR\n"))
+        .map(|(id, text)| (id.to_owned(), one_line(text)))
+        .collect();
+    assert!(explained.len() > 40, "{explained:#?}");
+    let planted = catalogued("x = sql(\n \"W.A\",\n \"when\",\n \"UPDATE A SET B = 1 \\\n   WHERE C = 2\",\n);");
+    assert_eq!(planted, [("W.A".to_owned(), "UPDATE A SET B = 1 WHERE C = 2".to_owned())]);
+    // Inserts, savepoints and calls have no plan worth reading.
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src/legacy/oracle/sql_write.rs");
+    let sent = catalogued(&std::fs::read_to_string(path).unwrap_or_default());
+    let planned = |text: &str| text.starts_with("UPDATE") || text.starts_with("DELETE") || text.contains(" FROM SB_");
+    let differs = |(id, text): &(String, String)| planned(text) && explained.get(id) != Some(&one_line(text));
+    let wrong = sent.iter().filter(|entry| differs(entry)).map(|(id, text)| format!("{id}: {text}"));
+    none(wrong.collect());
+}
+
 #[test]
 fn no_script_holds_a_secret() {
     let mut asked = 0;

@@ -1,6 +1,6 @@
 -- 30_slot_count_rows: 예약 행을 세는 시스템에서 자리표시 예약으로 자리를 잡는 방식. BOOKED_CNT는 자리표시를 포함한
 -- 모든 유효 행, NATIVE_CNT는 자리표시를 뺀 수입니다 (자리표시는 IF_OP_ID가 있으므로 저절로 빠집니다).
--- Places are held by placeholder reservations. BOOKED_CNT counts all rows that are not cancelled, placeholders included;
+-- Places are held by placeholder reservations. BOOKED_CNT counts all rows that are not cancelled, placeholders included,
 -- NATIVE_CNT has none of them, since they carry an IF_OP_ID.
 -- NATIVE_CNT: 브리지가 만들지 않은, 취소되지 않은 예약. 상관 서브쿼리는 키로 읽을 때(hot_set) 색인만 탑니다. 전체 읽기가
 -- 느리면 GROUP BY 인라인 뷰와의 외부 조인으로 바꾸고 60으로 두 계획을 모두 확인하십시오.

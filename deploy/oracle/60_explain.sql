@@ -1,7 +1,7 @@
 -- 60_explain: 브리지가 보내는 조회와 변경의 실행 계획을 뽑습니다. 실행하지 않고 계획만 만듭니다 (PLAN_TABLE).
 -- 통계를 모은 뒤, 실제 데이터가 있는 DB에서 DBA가 실행하고, 나온 파일을 브리지 서버로 옮겨
 --   slotbridge check --plans sb_60_plans.txt
--- Plans of what the bridge reads and changes; nothing is executed. Run by the DBA on the real data, statistics gathered;
+-- Plans of what the bridge reads and changes; nothing is executed. Run by the DBA on the real data, statistics gathered,
 -- the file is then read by the command above.
 --
 -- 파일의 형식 / format of the file, fields parted by a vertical bar, empty where NULL:

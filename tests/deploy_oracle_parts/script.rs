@@ -43,7 +43,7 @@ pub fn parts(name: &str, text: &str) -> (Vec<(usize, Part)>, Vec<String>) {
     for (at, raw) in text.lines().enumerate() {
         let (at, line) = (at + 1, raw.trim());
         if line.starts_with("--") {
-            if line.ends_with(';') || line.ends_with('-') {
+            if line.ends_with(';') || (line.ends_with('-') && line != "--") {
                 wrong.push(format!("{name}:{at}: a comment ends by a character that SQL*Plus acts on"));
             }
             continue;
