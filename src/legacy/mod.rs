@@ -4,6 +4,7 @@
 //! Invariants: a cut is consistent or it is nothing; only the columns of a `Layout` are fetched; an op takes effect
 //! at most once whatever is repeated, because its id is inserted in the same transaction as its effect.
 
+pub mod finding;
 pub mod import;
 #[cfg(feature = "oracle")]
 pub mod oracle;

@@ -11,6 +11,7 @@ pub mod catalogue;
 pub mod charset;
 pub mod client;
 pub mod error;
+pub mod examine;
 mod process;
 pub mod read;
 pub mod secret;

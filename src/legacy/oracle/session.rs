@@ -122,6 +122,11 @@ impl Session {
         opened
     }
 
+    /// Logs on with exactly this account.
+    pub fn open_with(oracle: &Oracle, account: Account, login: &Login) -> Result<Session, Failure> {
+        Session::with_login(oracle, account, login)
+    }
+
     fn with_any_login(oracle: &Oracle, account: Account) -> Result<Session, Failure> {
         let logins = oracle.settings().logins(account);
         let first = oracle.preferred(account).load(Ordering::Relaxed);

@@ -1,0 +1,154 @@
+//! Interface views against the catalogue, and every statement parsed by the customer's own server.
+
+use super::super::catalogue::{Sender, catalogue};
+use super::super::settings::is_name;
+use super::super::sql::Statement;
+use super::super::values::Bind;
+use super::super::{Account, OracleRead, Session};
+use super::{Body, Look, hint, told, undo};
+use crate::legacy::LegacyRead;
+use crate::legacy::finding::{Finding, Level};
+use crate::mapping::Layout;
+use crate::mapping::catalogue::ColumnType;
+
+/// Parses with the privileges of the account and runs nothing. The cursor goes with the session.
+const PARSE: Statement<'static> =
+    Statement { id: "check.parse", text: "BEGIN DBMS_SQL.PARSE(DBMS_SQL.OPEN_CURSOR, :P_TEXT, DBMS_SQL.NATIVE); END;" };
+
+impl Look<'_> {
+    /// Each view has the columns that are fetched, of types that fit, and may be read.
+    pub(super) fn views(&mut self, session: &mut Session) {
+        let mut reader = match OracleRead::open(self.oracle.clone()) {
+            Ok(reader) => reader,
+            Err(error) => {
+                let fix = error.hint.unwrap_or("mend the logon first");
+                return self.add(Finding::of("oracle.view", Level::Unknown, error.message, "no reader opened", fix));
+            }
+        };
+        for layout in &self.expected.layouts {
+            match reader.columns(&layout.view) {
+                Ok(columns) => {
+                    self.found.push(judge(layout, &columns));
+                    self.select(session, layout);
+                }
+                Err(error) => self.found.push(Finding::of(
+                    "oracle.view",
+                    Level::Wrong,
+                    format!("{}: {}", layout.view, error.message),
+                    "the view is not there or not granted",
+                    "run deploy/oracle/30_interface_views.sql and 51_grants.sql",
+                )),
+            }
+        }
+    }
+
+    /// The very SELECT list of the bridge, without rows.
+    fn select(&mut self, session: &mut Session, layout: &Layout) {
+        let names = layout.columns.iter().filter(|column| is_name(&column.name));
+        let names: Vec<String> = names.map(|column| format!("\"{}\"", column.name)).collect();
+        let text = format!("SELECT {} FROM \"{}\" WHERE 1 = 0", names.join(", "), layout.view);
+        let finding = match session.rows(Statement { id: "check.select", text: &text }, &[]) {
+            Ok(_) => {
+                Finding::fine("oracle.select", format!("{}: {} columns can be selected", layout.view, names.len()))
+            }
+            Err(failure) => Finding::of(
+                "oracle.select",
+                Level::Wrong,
+                format!("{}: {}", layout.view, told(&failure)),
+                "the server refuses the SELECT that the mappings need",
+                hint(&failure),
+            ),
+        };
+        self.add(finding);
+    }
+
+    /// Every statement of the role, parsed by this server.
+    pub(super) fn statements(&mut self, session: &mut Session, account: Account) {
+        let sender = match (account, self.expected.body) {
+            (Account::Read, _) => Sender::Read,
+            (Account::Write, Body::Sql) => Sender::Write,
+            (Account::Write, Body::Procedure) => Sender::WriteProcedure,
+        };
+        let (mut parsed, mut refused) = (0, 0);
+        let mine = catalogue().into_iter().filter(|entry| entry.who == sender || entry.who == Sender::Both);
+        for entry in mine.filter(|entry| is_parsed(entry.statement.text)) {
+            let done = session.execute(PARSE, &[Bind::Text(entry.statement.text)]);
+            undo(session);
+            match done {
+                Ok(_) => parsed += 1,
+                Err(failure) => {
+                    refused += 1;
+                    self.add(Finding::of(
+                        "oracle.statement",
+                        Level::Wrong,
+                        format!("{}: {}", entry.id(), told(&failure)),
+                        "the server does not accept this statement of the catalogue from this account",
+                        format!("{}; its text: slotbridge sql --list", hint(&failure)),
+                    ));
+                }
+            }
+        }
+        if refused == 0 {
+            let seen = format!("{parsed} statements of role {} parsed by the server", account.code());
+            self.add(Finding::fine("oracle.statement", seen));
+        }
+    }
+}
+
+/// Parsing an ALTER SESSION would run it; transaction control is no text that DBMS_SQL takes.
+fn is_parsed(text: &str) -> bool {
+    ["SELECT", "INSERT", "UPDATE", "DELETE", "MERGE", "BEGIN"].iter().any(|word| text.starts_with(word))
+}
+
+fn judge(layout: &Layout, columns: &[(String, String)]) -> Finding {
+    let wrong = layout.columns.iter().filter_map(|wanted| {
+        match columns.iter().find(|(name, _)| **name == *wanted.name) {
+            None => Some(format!("{} is missing", wanted.name)),
+            Some((_, kind)) if !fits(wanted.kind, kind) => {
+                Some(format!("{} is {kind}, declared {:?}", wanted.name, wanted.kind))
+            }
+            Some(_) => None,
+        }
+    });
+    let wrong: Vec<String> = wrong.collect();
+    if wrong.is_empty() {
+        return Finding::fine("oracle.view", format!("{}: {} columns as declared", layout.view, layout.columns.len()));
+    }
+    Finding::of(
+        "oracle.view",
+        Level::Wrong,
+        format!("{}: {}", layout.view, wrong.join("; ")),
+        "the view is not as mappings/catalog.toml declares it",
+        "correct the view, or change the catalogue",
+    )
+}
+
+fn fits(declared: ColumnType, kind: &str) -> bool {
+    let family = kind.split('(').next().unwrap_or_default().trim();
+    match declared {
+        ColumnType::Text => matches!(family, "VARCHAR2" | "CHAR" | "NVARCHAR2" | "NCHAR" | "NUMBER" | "RAW"),
+        ColumnType::Integer => matches!(family, "NUMBER" | "INTEGER" | "FLOAT"),
+        ColumnType::Decimal => matches!(family, "NUMBER" | "INTEGER" | "FLOAT" | "BINARY_DOUBLE" | "BINARY_FLOAT"),
+        ColumnType::Time => family == "DATE" || family.starts_with("TIMESTAMP"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_column_of_another_family_does_not_fit() {
+        for (declared, kind, fitting) in [
+            (ColumnType::Text, "VARCHAR2(60)", true),
+            (ColumnType::Text, "DATE", false),
+            (ColumnType::Integer, "NUMBER(6,0)", true),
+            (ColumnType::Integer, "VARCHAR2(6)", false),
+            (ColumnType::Time, "TIMESTAMP(6)", true),
+            (ColumnType::Time, "NUMBER", false),
+        ] {
+            assert_eq!(fits(declared, kind), fitting, "{declared:?} {kind}");
+        }
+        assert!(is_parsed("SELECT 1 FROM DUAL") && !is_parsed("ALTER SESSION SET A = 1"));
+    }
+}
