@@ -236,6 +236,23 @@ fn a_list_from_before_the_stop_or_cut_short_is_refused() {
 }
 
 #[test]
+fn the_list_of_an_older_ledger_is_refused() {
+    let mut agency = Agency::new("counter");
+    agency.slot("S1", 10, 4, 3, 0);
+    agency.run("91_stop.sql", &[]).unwrap();
+    agency.now += MINUTE;
+    agency.db.execute("UPDATE SB_HEARTBEAT SET POSITION = 120, UNAPPLIED = 1", []).unwrap();
+    agency.list("LEDGER", &[], 0);
+    let note = "UPDATE SB_UNAPPLIED SET NOTE = ?1 WHERE SLOT_ID = '*'";
+    agency.db.execute(note, ["position=99"]).unwrap();
+    assert!(agency.run("94_return_orphans.sql", &[]).unwrap_err().contains("SB_94_LEDGER_IS_BEHIND"));
+    assert_eq!(agency.left("S1"), (3, 3));
+    agency.db.execute(note, ["position=120"]).unwrap();
+    agency.run("94_return_orphans.sql", &[]).unwrap();
+    assert_eq!(agency.left("S1"), (6, 0));
+}
+
+#[test]
 fn without_the_ledger_every_partner_must_have_stated_its_bookings() {
     let mut agency = Agency::new("counter");
     agency.slot("S1", 10, 4, 3, 0);

@@ -18,6 +18,10 @@ GRANT SELECT ON &SB_LEGACY..&SB_RESV_SEQ. TO &SB_OWNER.;
 -- 열 단위. 방식에 필요 없는 열은 지워도 됩니다: counter는 BOOKED_CNT, remaining은 REMAIN_CNT, capacity는 CAPA_CNT,
 -- quota는 BOOKED_CNT와 EXT_QUOTA_CNT, count_rows와 feeds만 쓰는 기관은 없음. UPD_DT는 늘 함께.
 -- Column by column; leave out what the mode does not need.
+-- 51이 ORA-01720이나 ORA-01031로 거절되면 (뷰로 이어지는 열 단위 권한), 아래에서 열 목록을 빼고 다시 주십시오: 소유자는 잠긴
+-- 계정이고, 브리지 계정의 권한은 51에서 여전히 열 단위입니다.
+-- Where 51 is refused by ORA-01720 or ORA-01031 (column rights passed on through a view), grant these without the lists
+-- of columns: the owner is locked, and the bridge's accounts stay limited to columns by 51.
 GRANT UPDATE (CAPA_CNT, BOOKED_CNT, REMAIN_CNT, EXT_QUOTA_CNT, UPD_DT) ON &SB_LEGACY..TB_SLOT TO &SB_OWNER. WITH GRANT OPTION;
 GRANT INSERT (RESV_NO, SLOT_NO, PSN_NO, SERIES_CD, STAT_CD, IF_OP_ID, RMK, REG_DT, UPD_DT) ON &SB_LEGACY..TB_RESV TO &SB_OWNER. WITH GRANT OPTION;
 GRANT UPDATE (STAT_CD, UPD_DT) ON &SB_LEGACY..TB_RESV TO &SB_OWNER. WITH GRANT OPTION;

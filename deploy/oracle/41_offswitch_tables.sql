@@ -2,14 +2,16 @@
 -- Tables that only the scripts of the off switch use (91, 93, 94, 95). Called by 40. The bridge does not know them.
 
 -- 적용되지 않은 예약 목록. SOURCE_CD는 LEDGER(원장 내보내기) 또는 제휴사 이름. SLOT_ID가 별표인 행은 목록의 끝이며
--- UNITS가 합계입니다: 잘린 파일은 합계가 맞지 않아 거절됩니다.
+-- UNITS가 합계입니다: 잘린 파일은 합계가 맞지 않아 거절됩니다. 그 행의 NOTE는 position=번호: 원장이 어디까지 알았는지.
 -- Bookings that were acknowledged and are not in the agency's tables. SOURCE_CD is LEDGER (the ledger's export) or a
--- partner. The row with an asterisk as SLOT_ID ends the list and holds its sum: a file cut short is refused.
+-- partner. The row with an asterisk as SLOT_ID ends the list and holds its sum: a file cut short is refused. Its NOTE,
+-- position=NUMBER, says how far the ledger went.
 CREATE TABLE SB_UNAPPLIED (
   SLOT_ID VARCHAR2(60) NOT NULL,
   UNITS NUMBER(6) NOT NULL,
   LOADED_AT DATE NOT NULL,
   SOURCE_CD VARCHAR2(32) DEFAULT 'LEDGER' NOT NULL,
+  NOTE VARCHAR2(60),
   CONSTRAINT PK_SB_UNAPPLIED PRIMARY KEY (SOURCE_CD, SLOT_ID),
   CONSTRAINT CK_SB_UNAPPLIED_UNITS CHECK (UNITS >= 0)
 );
@@ -27,6 +29,7 @@ CREATE TABLE SB_GUARD (
   CONSTRAINT PK_SB_GUARD PRIMARY KEY (WHAT),
   CONSTRAINT SB_94_FENCE_IS_OPEN CHECK (WHAT <> 'FENCED' OR OK = 1),
   CONSTRAINT SB_94_LIST_IS_CUT_SHORT CHECK (WHAT <> 'LIST_WHOLE' OR OK = 1),
+  CONSTRAINT SB_94_LEDGER_IS_BEHIND CHECK (WHAT <> 'LIST_NEWEST' OR OK = 1),
   CONSTRAINT SB_94_UNAPPLIED_LIST_MISSING CHECK (WHAT <> 'LIST_THERE' OR OK = 1),
   CONSTRAINT SB_94_MODE_IS_NOT_OF_SB_META CHECK (WHAT <> 'MODE_SAME' OR OK = 1),
   CONSTRAINT SB_94_MODE_HOLDS_NO_UNITS CHECK (WHAT <> 'MODE_FITS' OR OK = 1),

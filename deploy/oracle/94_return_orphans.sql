@@ -31,7 +31,7 @@ UPDATE SB_FENCE SET TOKEN = 'CLOSED';
 UPDATE SB_CONTROL SET STATE = 'STOP';
 COMMIT;
 
-DELETE FROM SB_GUARD WHERE WHAT IN ('FENCED', 'LIST_WHOLE', 'LIST_THERE', 'MODE_FITS', 'MODE_SAME');
+DELETE FROM SB_GUARD WHERE WHAT IN ('FENCED', 'LIST_WHOLE', 'LIST_NEWEST', 'LIST_THERE', 'MODE_FITS', 'MODE_SAME');
 INSERT INTO SB_GUARD (WHAT, OK, AT_DT)
   SELECT 'FENCED', CASE WHEN TOKEN = 'CLOSED' THEN 1 ELSE 0 END, SYSDATE FROM SB_FENCE;
 
@@ -47,6 +47,14 @@ INSERT INTO SB_GUARD (WHAT, OK, AT_DT)
         SUM(CASE WHEN SLOT_ID = '*' THEN -UNITS ELSE UNITS END) AS OPEN_CNT
         FROM SB_UNAPPLIED GROUP BY SOURCE_CD) L
      WHERE L.ENDS <> 1 OR L.OPEN_CNT <> 0) THEN 0 ELSE 1 END, SYSDATE FROM DUAL;
+
+-- 백업에서 꺼낸 옛 원장이 아닌가: 마지막 심박보다 뒤처진 원장은 그 뒤의 예약을 모릅니다.
+-- Is it the newest ledger? One that is behind the last heartbeat, from a backup say, does not know the bookings after.
+INSERT INTO SB_GUARD (WHAT, OK, AT_DT)
+  SELECT 'LIST_NEWEST', CASE WHEN EXISTS (
+    SELECT 1 FROM SB_UNAPPLIED U, SB_HEARTBEAT H
+     WHERE U.SOURCE_CD = 'LEDGER' AND U.SLOT_ID = '*'
+       AND CASE WHEN U.NOTE LIKE 'position=%' THEN CAST(SUBSTR(U.NOTE, 10) AS NUMBER) END < H.POSITION) THEN 0 ELSE 1 END, SYSDATE FROM DUAL;
 
 -- (c) 셋 중 하나: 원장 목록, 멈춘 뒤의 심박이 0, 모든 제휴사의 목록. 멈춘 때를 모르면(91을 거치지 않음) 거절합니다.
 -- One of three: the ledger's list, a heartbeat of 0 from after the stop, the lists of all partners. Refused where nobody
