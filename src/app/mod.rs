@@ -9,6 +9,8 @@ mod compiled;
 mod control;
 mod counting;
 mod desk;
+mod doctor;
+mod examine;
 mod files;
 mod jobs;
 mod meter;
@@ -45,6 +47,8 @@ use crate::{capture, ledger};
 use threads::Threads;
 
 pub use compiled::{Compiled, compile, load as load_mappings};
+pub use doctor::doctor;
+pub use examine::examine;
 pub use files::Files;
 pub use meter::Condition;
 pub use proofs::{Proof, ProofFailed, Proofs, Verdict};

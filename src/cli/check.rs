@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{ConfigFile, Exit, Failed, Out, plans};
+use super::{ConfigFile, Exit, Failed, Out, findings, plans};
 use crate::app;
 use crate::config::{self, Config, Problem, Problems};
 use crate::privacy::Ports;
@@ -14,6 +14,10 @@ pub struct CheckArgs {
     /// Judge files only; do not look at the environment (legacy system, permissions, ports).
     #[arg(long)]
     offline: bool,
+    /// Connect to the legacy system and look at it as well: accounts and what they may not do, views, every statement
+    /// parsed by the server, clocks, undo, the switch, proofs. Changes nothing.
+    #[arg(long, conflicts_with = "offline")]
+    connect: bool,
     /// Judge only the execution plans that deploy/oracle/60_explain.sql wrote into FILE; no configuration is read.
     #[arg(long, value_name = "FILE", conflicts_with = "offline")]
     plans: Option<PathBuf>,
@@ -45,6 +49,9 @@ pub fn check(args: &CheckArgs, out: &mut Out) -> Result<Exit, Failed> {
     }
     if !problems.is_empty() {
         return Err(problems.into());
+    }
+    if args.connect {
+        return findings::connect(&loaded.config, out);
     }
     if out.is_json() {
         out.value(&serde_json::json!({ "ok": true, "offline": args.offline }));

@@ -8,6 +8,7 @@ mod capture;
 mod check;
 mod config;
 mod demo;
+mod findings;
 mod init;
 mod ledger;
 mod legacy;
@@ -80,6 +81,8 @@ enum Command {
     Init(init::InitArgs),
     /// Judge configuration and mappings, then the environment: all problems at once.
     Check(check::CheckArgs),
+    /// Versions, clock, certificates, permissions, disk, Oracle client: each with its fix.
+    Doctor(findings::DoctorArgs),
     /// The daemon. SIGTERM and SIGINT stop it within 5 s.
     Run(ConfigFile),
     /// How the running daemon is doing; staleness first.
@@ -143,6 +146,7 @@ fn run(command: Command, out: &mut Out) -> Result<Exit, Failed> {
         Command::Demo(args) => demo::demo(args, out),
         Command::Run(args) => run::run(&args, out),
         Command::Init(args) => init::init(&args, out),
+        Command::Doctor(args) => findings::doctor(&args, out),
         Command::Check(args) => check::check(&args, out),
         Command::Status(args) => status::status(&args, out),
         Command::Config(command) => config::config(&command, out),

@@ -24,8 +24,6 @@ pub struct Expected {
     pub body: Body,
     /// Code of the configured person constraint, as `SB_META` states it.
     pub person_constraint: &'static str,
-    /// Modes that need a proof, with who maintains the counter, as `SB_PROOF` has them.
-    pub proofs: Vec<(&'static str, &'static str)>,
     /// Longest cut that is to be expected: twice of it must fit into undo_retention.
     pub cut_max: Duration,
 }
@@ -68,7 +66,7 @@ pub fn examine(settings: Settings, expected: &Expected) -> Vec<Finding> {
             look.statements(&mut session, Account::Write);
             look.agency(&mut session);
         }
-        None => look.unseen("statements that write, switch, fence, proofs", Account::Write),
+        None => look.unseen("statements that write, switch, fence", Account::Write),
     }
     look.found
 }

@@ -1,16 +1,14 @@
-//! The agency's tables for the bridge: switch, fence, person constraint, proofs.
+//! The agency's tables for the bridge: switch, fence, person constraint.
 
+use super::super::Session;
 use super::super::sql::Statement;
 use super::super::values::Cell;
-use super::super::Session;
 use super::{Body, Look, hint, told};
 use crate::legacy::finding::{Finding, Level};
 
 const META: Statement<'static> = Statement { id: "check.meta", text: "SELECT VERSION, PERSON_CONSTRAINT FROM SB_META" };
 const SWITCH: Statement<'static> =
     Statement { id: "check.switch", text: "SELECT C.STATE, F.TOKEN FROM SB_CONTROL C, SB_FENCE F" };
-const PROOFS: Statement<'static> =
-    Statement { id: "check.proofs", text: "SELECT MODE_CD, MAINTAINED_BY, RESULT FROM SB_PROOF" };
 /// Version of the interface schema that this program knows.
 const VERSION: i64 = 2;
 
@@ -22,7 +20,6 @@ impl Look<'_> {
             Body::Sql => {
                 self.switch(session);
                 self.constraint(session);
-                self.proofs(session);
             }
         }
     }
@@ -66,28 +63,6 @@ impl Look<'_> {
             }
         };
         self.add(finding);
-    }
-
-    fn proofs(&mut self, session: &mut Session) {
-        let rows = match session.rows(PROOFS, &[]) {
-            Ok(rows) => rows,
-            Err(failure) => return self.add(unread("oracle.proof", "SB_PROOF", &failure)),
-        };
-        for (mode, maintained) in &self.expected.proofs {
-            let of_mode = |row: &&Vec<Cell>| text(Some(row), 0) == *mode && text(Some(row), 1) == *maintained;
-            let proved = rows.iter().filter(of_mode).any(|row| text(Some(row), 2) == "PROVED");
-            self.found.push(if proved {
-                Finding::fine("oracle.proof", format!("mode {mode} ({maintained}) is proved"))
-            } else {
-                Finding::of(
-                    "oracle.proof",
-                    Level::Wrong,
-                    format!("mode {mode} ({maintained}) is not proved on this database"),
-                    "nobody has seen that the native seller respects units of the bridge",
-                    "stop the daemon and run: slotbridge allotment prove --slot CANARY",
-                )
-            });
-        }
     }
 }
 

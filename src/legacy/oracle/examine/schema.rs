@@ -101,15 +101,14 @@ fn is_parsed(text: &str) -> bool {
 }
 
 fn judge(layout: &Layout, columns: &[(String, String)]) -> Finding {
-    let wrong = layout.columns.iter().filter_map(|wanted| {
-        match columns.iter().find(|(name, _)| **name == *wanted.name) {
+    let wrong =
+        layout.columns.iter().filter_map(|wanted| match columns.iter().find(|(name, _)| **name == *wanted.name) {
             None => Some(format!("{} is missing", wanted.name)),
             Some((_, kind)) if !fits(wanted.kind, kind) => {
                 Some(format!("{} is {kind}, declared {:?}", wanted.name, wanted.kind))
             }
             Some(_) => None,
-        }
-    });
+        });
     let wrong: Vec<String> = wrong.collect();
     if wrong.is_empty() {
         return Finding::fine("oracle.view", format!("{}: {} columns as declared", layout.view, layout.columns.len()));
