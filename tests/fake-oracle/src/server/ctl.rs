@@ -110,7 +110,7 @@ impl Ctl {
                 text: row.get(6)?,
                 kill: row.get(7)?,
                 after: row.get(8)?,
-                delay_ms: row.get(9)?,
+                delay_ms: row.get::<_, i64>(9)?.max(0) as u64,
                 row: row.get(10)?,
                 session: row.get(11)?,
             })
