@@ -302,7 +302,7 @@ pub fn init_client() {
     static DONE: OnceLock<()> = OnceLock::new();
     DONE.get_or_init(|| {
         let mut parameters = oracle::InitParams::new();
-        parameters.oracle_client_lib_dir(artefacts().as_os_str().as_encoded_bytes()).expect("a folder");
+        parameters.oracle_client_lib_dir(artefacts().as_os_str()).expect("a folder");
         parameters.init().expect("the double's client library");
     });
 }
