@@ -51,7 +51,7 @@ impl Place {
                 "CREATE TABLE SLOT(SLOT_ID NUMBER(12) PRIMARY KEY, CLINIC_CD CHAR(5), NAME VARCHAR2(100),
                    STARTS_AT DATE, CAP NUMBER(4), USED NUMBER(4), UPD TIMESTAMP(6), PRICE NUMBER(10,2),
                    CONSTRAINT SLOT_CAP_CK CHECK (USED BETWEEN 0 AND CAP));
-                 CREATE TABLE REQ(REQ_KEY VARCHAR2(64) CONSTRAINT REQ_PK PRIMARY KEY,
+                 CREATE TABLE REQ(REQ_KEY VARCHAR2(64) NOT NULL CONSTRAINT REQ_PK PRIMARY KEY,
                    SLOT_ID NUMBER(12) REFERENCES SLOT(SLOT_ID));",
             )
             .expect("tables of the probe");
@@ -127,7 +127,7 @@ fn a_session_reads_and_writes_typed_arrays() {
     assert_eq!((last.3.minute(), last.5.nanosecond()), (19, 123_456_000));
     assert_eq!(last.6, None);
     let batch: i64 = one(&connection, "SELECT COUNT(*) FROM SLOT WHERE ROWNUM <= 7");
-    assert_eq!(batch, 1);
+    assert_eq!(batch, 7);
 }
 
 #[test]
@@ -143,7 +143,10 @@ fn values_are_oracles() {
     assert_eq!(is_null, 1);
     assert_eq!(one::<i64>(&connection, "select -9223372036854775808 from dual"), i64::MIN);
     assert_eq!(one::<String>(&connection, "SELECT 'a' || NULL || 1 FROM DUAL"), "a1");
-    assert_eq!(one::<String>(&connection, "SELECT TO_CHAR(TO_DATE('20261122', 'YYYYMMDD') - 1/24, 'DD HH24') FROM DUAL"), "21 23");
+    assert_eq!(
+        one::<String>(&connection, "SELECT TO_CHAR(TO_DATE('20261122', 'YYYYMMDD') - 1/24, 'DD HH24') FROM DUAL"),
+        "21 23"
+    );
     assert_eq!(one::<String>(&connection, "SELECT LPAD(DECODE(2, 1, 'x', 2, 'y', 'z'), 3, '0') FROM DUAL"), "00y");
     let age: f64 = one(&connection, "SELECT SYSDATE - (SYSDATE - 2) FROM DUAL");
     assert_eq!(age, 2.0);
@@ -171,7 +174,7 @@ fn errors_are_oracles() {
         ("select slot_id from slot fetch first 1 rows only", 933),
         ("select slot_id from slot s where rownum <= 1 order by 1", 3001),
         ("select 1 from dual;", 911),
-        ("select strftime('%Y') from dual", 911),
+        ("select strftime('%Y') from dual", 904),
         ("select a_name_that_has_more_than_thirty_bytes from dual", 972),
         ("insert into req(req_key) values ('a'), ('b')", 933),
         ("insert or replace into req(req_key) values ('a')", 925),
@@ -183,19 +186,24 @@ fn errors_are_oracles() {
         ("update slot set cap = to_number('x') where slot_id = 1", 1722),
         ("begin nothing_known(1); end;", 6550),
     ] {
-        let result = if sql.starts_with("select") { connection.query(sql, &[]).map(|_| ()) } else { run(sql).map(|_| ()) };
+        let result =
+            if sql.starts_with("select") { connection.query(sql, &[]).map(|_| ()) } else { run(sql).map(|_| ()) };
         assert_eq!(code(result), expected, "{sql}");
     }
     run("insert into req(req_key) values ('k1')").expect("a row");
     let twice = run("insert into req(req_key) values ('k1')").expect_err("twice");
     let first = twice.to_string();
-    assert!(first.starts_with("ORA-00001: unique constraint (SLOTBRIDGE.REQ_PK) violated"), "{first}");
+    assert!(first.contains("ORA-00001: unique constraint (SLOTBRIDGE.REQ_PK) violated"), "{first}");
     // The statement failed, the transaction goes on.
     assert_eq!(one::<i64>(&connection, "select count(*) from req"), 1);
     let hangul = "홍".repeat(50);
     connection.execute("update slot set name = :1 where slot_id = 1", &[&hangul]).expect("100 bytes fit");
-    assert_eq!(code(connection.execute("update slot set name = :1 where slot_id = 1", &[&format!("{hangul}a")])), 12899);
-    let mut batch = connection.batch("update slot set used = 0 where slot_id < :1", 4).with_row_counts().build().expect("a batch");
+    assert_eq!(
+        code(connection.execute("update slot set name = :1 where slot_id = 1", &[&format!("{hangul}a")])),
+        12899
+    );
+    let mut batch =
+        connection.batch("update slot set used = 0 where slot_id < :1", 4).with_row_counts().build().expect("a batch");
     batch.append_row(&[&3i64]).expect("a row");
     assert_eq!(code(batch.execute()), 24349);
 }
@@ -282,7 +290,8 @@ fn transactions_are_oracles() {
 fn merge_and_limits_and_dictionary() {
     let place = Place::new();
     let connection = place.connect();
-    let merge = "MERGE INTO SB_ESCROW E USING (SELECT :s AS SLOT_ID, :u AS UNITS FROM DUAL) N ON (E.SLOT_ID = N.SLOT_ID)
+    let merge =
+        "MERGE INTO SB_ESCROW E USING (SELECT :s AS SLOT_ID, :u AS UNITS FROM DUAL) N ON (E.SLOT_ID = N.SLOT_ID)
                  WHEN MATCHED THEN UPDATE SET E.UNITS = E.UNITS + N.UNITS
                  WHEN NOT MATCHED THEN INSERT (SLOT_ID, UNITS) VALUES (N.SLOT_ID, N.UNITS)";
     for _ in 0..2 {
@@ -299,16 +308,22 @@ fn merge_and_limits_and_dictionary() {
         .expect("rows");
     assert_eq!(newest, ["S5", "S4"]);
     connection.execute("ALTER SESSION SET CURRENT_SCHEMA = AGENCY", &[]).expect("a schema");
-    let sql = "SELECT COLUMN_NAME, DATA_TYPE FROM ALL_TAB_COLUMNS WHERE OWNER = SYS_CONTEXT('USERENV', 'CURRENT_SCHEMA')
+    let sql =
+        "SELECT COLUMN_NAME, DATA_TYPE FROM ALL_TAB_COLUMNS WHERE OWNER = SYS_CONTEXT('USERENV', 'CURRENT_SCHEMA')
                AND TABLE_NAME = :1 ORDER BY COLUMN_ID";
     let columns: Vec<(String, String)> =
         connection.query_as(sql, &[&"SB_SLOT"]).and_then(|rows| rows.collect()).expect("columns");
-    for (name, kind) in
-        [("SLOT_ID", "VARCHAR2"), ("SLOT_DT", "DATE"), ("STATUS", "VARCHAR2"), ("NATIVE_CNT", "NUMBER"), ("CAPACITY", "NUMBER")]
-    {
+    for (name, kind) in [
+        ("SLOT_ID", "VARCHAR2"),
+        ("SLOT_DT", "DATE"),
+        ("STATUS", "VARCHAR2"),
+        ("NATIVE_CNT", "NUMBER"),
+        ("CAPACITY", "NUMBER"),
+    ] {
         assert!(columns.contains(&(name.to_owned(), kind.to_owned())), "{name} {kind}: {columns:?}");
     }
-    let charset: String = one(&connection, "SELECT VALUE FROM NLS_DATABASE_PARAMETERS WHERE PARAMETER = 'NLS_CHARACTERSET'");
+    let charset: String =
+        one(&connection, "SELECT VALUE FROM NLS_DATABASE_PARAMETERS WHERE PARAMETER = 'NLS_CHARACTERSET'");
     assert_eq!(charset, "KO16MSWIN949");
     connection.set_module("slotbridge").expect("a module");
     connection.execute("BEGIN DBMS_SESSION.SET_IDENTIFIER('writer'); END;", &[]).expect("an identifier");
@@ -327,21 +342,26 @@ fn faults_reach_the_driver() {
     assert_eq!(code(unknown), 12154);
     assert_eq!(code(Connection::connect("a", "b", "//localhost/fake:/nowhere/x.db")), 12541);
     place.server.fault(Fault::at("fetch").on("%order by slot_id%").skip(1).code(1555, "snapshot too old"));
-    let mut statement =
-        connection.statement("select slot_id from slot order by slot_id").fetch_array_size(100).build().expect("a statement");
-    let rows: Vec<_> = statement.query_as::<i64>(&[]).expect("rows").collect();
-    assert_eq!(rows.iter().filter(|row| row.is_ok()).count(), 100);
-    assert_eq!(code(rows.into_iter().find(Result::is_err).expect("an error")), 1555);
+    let mut statement = connection
+        .statement("select slot_id from slot order by slot_id")
+        .fetch_array_size(100)
+        .build()
+        .expect("a statement");
+    let rows: Result<Vec<_>, _> = statement.query_as::<i64>(&[]).expect("rows").collect();
+    assert_eq!(code(rows), 1555);
+    drop(statement);
     place.server.fault(Fault::at("execute").on("select 42%").delay_ms(20_000));
     let breaker = connection.clone();
-    let began = Instant::now();
+    let ended = Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let seen = ended.clone();
     let thread = std::thread::spawn(move || {
-        while began.elapsed() < Duration::from_secs(10) {
+        while !seen.load(std::sync::atomic::Ordering::SeqCst) {
             breaker.break_execution().expect("a break");
             std::thread::park_timeout(Duration::from_millis(50));
         }
     });
     assert_eq!(code(connection.query_row_as::<i64>("select 42 from dual", &[])), 1013);
+    ended.store(true, std::sync::atomic::Ordering::SeqCst);
     thread.thread().unpark();
     thread.join().expect("the breaker ends");
     place.server.fault(Fault::at("execute").on("select 43%").delay_ms(20_000));
@@ -411,7 +431,52 @@ fn a_row_scn_grows_with_every_commit() {
         connection.query_row_as::<i64>(sql, &[&slot]).expect("a number")
     };
     let before = scn("S1");
-    native(&place.file()).execute("UPDATE TB_SLOT SET BOOKED_CNT = 1 WHERE SLOT_NO = 'S1'", []).expect("a native change");
+    native(&place.file())
+        .execute("UPDATE TB_SLOT SET BOOKED_CNT = 1 WHERE SLOT_NO = 'S1'", [])
+        .expect("a native change");
     assert!(scn("S1") > before);
     assert_eq!(scn("S2"), before);
+}
+
+#[test]
+fn the_package_applies_an_op_once() {
+    let place = Place::new();
+    place.server.user("WRITER", "w");
+    place.server.grant("WRITER", "SB_API", "EXECUTE");
+    let writer = place.server.connect("WRITER", "w");
+    let apply = |id: &str, kind: &str, units: i64, person: &str, convert: &str| {
+        let sql =
+            "BEGIN SB_API.APPLY_OP(:1, 'hash', 'counter', 'application', 'unique_index', :2, 'S1', :3, :4, 'flu', :5,
+                   'refuse', :6, :7); END;";
+        let mut statement = writer.statement(sql).build().expect("a block");
+        let out = OracleType::Varchar2(200);
+        statement.execute(&[&id, &kind, &units, &person, &convert, &out, &out]).expect("an op");
+        let known: Option<String> = statement.bind_value(6).expect("a hash");
+        let result: String = statement.bind_value(7).expect("a result");
+        (known, result)
+    };
+    let mut open = writer.statement("BEGIN SB_API.OPEN_BATCH(:1, :2); END;").build().expect("a block");
+    open.execute(&[&OracleType::Varchar2(10), &OracleType::Varchar2(20)]).expect("a batch");
+    assert_eq!(open.bind_value::<_, String>(2).expect("a token"), "OPEN");
+    assert_eq!(apply("op1", "TAKE", 2, "", ""), (None, "taken 2".to_owned()));
+    assert_eq!(apply("op1", "TAKE", 2, "", ""), (Some("hash".to_owned()), "taken 2".to_owned()));
+    assert_eq!(apply("op2", "CONVERT", 0, "P1", "").1, "converted R0000000001");
+    assert_eq!(apply("op3", "CONVERT", 0, "P1", "").1, "person_booked");
+    assert_eq!(apply("op4", "CANCEL", 0, "", "op2").1, "turned_back");
+    assert_eq!(apply("op5", "RETURN", 1, "", "").1, "returned 1");
+    writer.commit().expect("a commit");
+    let legacy = native(&place.file());
+    legacy.execute("UPDATE TB_SLOT SET BOOKED_CNT = 0 WHERE SLOT_NO = 'S1'", []).expect("a recount");
+    assert_eq!(apply("op6", "RETURN", 1, "", "").1, "escrow_eroded");
+    assert_eq!(apply("op7", "MEND", 0, "", "").1, "mended 1 0 0");
+    writer.commit().expect("a commit");
+    assert_eq!(code(writer.query("SELECT COUNT(*) FROM SB_ESCROW", &[])), 942);
+    let state: (i64, i64) = legacy
+        .query_row(
+            "SELECT T.BOOKED_CNT, E.UNITS FROM TB_SLOT T, SB_ESCROW E WHERE T.SLOT_NO = 'S1' AND E.SLOT_ID = 'S1'",
+            [],
+            |row| Ok((row.get(0)?, row.get(1)?)),
+        )
+        .expect("the slot");
+    assert_eq!(state, (1, 1));
 }

@@ -38,7 +38,7 @@ impl Session {
         Ok(answer)
     }
 
-    fn run(&mut self, ask: &Execute<'_>) -> Answer {
+    pub fn run(&mut self, ask: &Execute<'_>) -> Answer {
         self.close(ask.cursor);
         let planned = self.planned(ask.sql)?;
         planned.count.calls.fetch_add(ask.rows.len().max(1) as u64, Ordering::Relaxed);
@@ -110,7 +110,10 @@ impl Session {
         };
         if lock(&self.shared.ctl).awaits("fetch") {
             let text = self.plans.iter().find(|(_, planned)| Rc::ptr_eq(planned, &sql)).map(|(text, _)| text.clone());
-            self.meet("fetch", &text.unwrap_or_default(), false, None)?;
+            if let Err(fail) = self.meet("fetch", &text.unwrap_or_default(), false, None) {
+                self.close(cursor);
+                return Err(fail);
+            }
         }
         let (rows, end, cells) = self.rows(cursor, rows)?;
         if end {

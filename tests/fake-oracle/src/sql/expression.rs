@@ -7,6 +7,7 @@ use super::tree::{Node, render};
 use super::{Context, Refusal, refuse};
 use crate::lex::Token;
 
+const DIVISION: &str = "* 1.0 /";
 pub const ROWNUM: &str = "row_number() OVER ()";
 
 /// Oracle's functions that SQLite lacks or means otherwise.
@@ -41,8 +42,32 @@ const TIMELY: &[&str] =
     &["TO_DATE", "TO_TIMESTAMP", "TRUNC", "ADD_MONTHS", "LAST_DAY", "NUMTODSINTERVAL", "CAST", "MAX", "MIN", "NVL"];
 /// Words after which no operand has ended.
 const NO_OPERAND: &[&str] = &[
-    "SELECT", "DISTINCT", "WHERE", "AND", "OR", "NOT", "BETWEEN", "IN", "LIKE", "WHEN", "THEN", "ELSE", "CASE", "BY",
-    "VALUES", "SET", "FROM", "ON", "HAVING", "RETURNING", "INTO", "LIMIT", "AS", "IS", "ALL", "UNION",
+    "SELECT",
+    "DISTINCT",
+    "WHERE",
+    "AND",
+    "OR",
+    "NOT",
+    "BETWEEN",
+    "IN",
+    "LIKE",
+    "WHEN",
+    "THEN",
+    "ELSE",
+    "CASE",
+    "BY",
+    "VALUES",
+    "SET",
+    "FROM",
+    "ON",
+    "HAVING",
+    "RETURNING",
+    "INTO",
+    "LIMIT",
+    "AS",
+    "IS",
+    "ALL",
+    "UNION",
 ];
 
 fn timely(text: impl Into<String>) -> Node {
@@ -148,26 +173,24 @@ fn is_additive(node: &Node) -> bool {
 }
 
 fn is_multiplicative(node: &Node) -> bool {
-    node.is_sym("*") || node.is_sym("/")
+    node.is_sym("*") || matches!(node, Node::Raw { text, .. } if text == DIVISION)
 }
 
 fn ends_operand(node: &Node) -> bool {
     match node {
         Node::Token(Token::Word(word)) => !NO_OPERAND.contains(&word.as_str()),
         Node::Token(Token::Sym(_)) => false,
-        _ => true,
+        other => !is_multiplicative(other),
     }
 }
 
 fn operators(mut nodes: Vec<Node>, context: &Context<'_>) -> Result<Vec<Node>, Refusal> {
+    for node in nodes.iter_mut().filter(|node| node.is_sym("/")) {
+        // 1/24 is no whole number in Oracle.
+        *node = Node::raw(DIVISION);
+    }
     let mut at = 1;
     while at + 1 < nodes.len() {
-        if nodes[at].is_sym("/") && ends_operand(&nodes[at - 1]) {
-            // 1/24 is no whole number in Oracle.
-            nodes[at] = Node::raw("* 1.0 /");
-            at += 1;
-            continue;
-        }
         if !is_additive(&nodes[at]) || !ends_operand(&nodes[at - 1]) {
             at += 1;
             continue;
@@ -203,8 +226,7 @@ fn chain_start(nodes: &[Node], at: usize) -> usize {
     let mut start = factor_start(nodes, at - 1);
     while start >= 2 {
         let operator = &nodes[start - 1];
-        let is_division = matches!(operator, Node::Raw { text, .. } if text == "* 1.0 /");
-        if !(is_additive(operator) || is_multiplicative(operator) || is_division) || !ends_operand(&nodes[start - 2]) {
+        if !(is_additive(operator) || is_multiplicative(operator)) || !ends_operand(&nodes[start - 2]) {
             break;
         }
         start = factor_start(nodes, start - 2);

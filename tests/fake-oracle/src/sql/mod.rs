@@ -47,7 +47,6 @@ pub struct Plan {
     pub statements: Vec<String>,
     /// Placeholders of the text, those that receive included.
     pub binds: usize,
-    pub into: usize,
     pub lock: Option<Wait>,
     /// Objects named, and the privilege needed on each.
     pub needs: Vec<(String, &'static str)>,
@@ -85,7 +84,6 @@ pub fn plan(sql: &str, catalog: &Catalog) -> Result<Plan, Refusal> {
     let kind = shape::kind(&tokens);
     lint::check(&tokens, kind)?;
     let binds = tokens.iter().filter(|token| matches!(token, Token::Bind(_))).count();
-    let into = shape::returned(&tokens, kind);
     let lock = if kind == shape::SELECT { take_lock(&mut tokens) } else { None };
     let items = if kind == shape::SELECT { query::items(&tokens) } else { None };
     let nodes = tree::build(&tokens)?;
@@ -98,7 +96,7 @@ pub fn plan(sql: &str, catalog: &Catalog) -> Result<Plan, Refusal> {
         shape::MERGE => merge::merge(nodes, &mut context)?,
         _ => vec![tree::render(&nodes)],
     };
-    Ok(Plan { kind, statements, binds, into, lock, needs: context.needs, items, draws: context.draws })
+    Ok(Plan { kind, statements, binds, lock, needs: context.needs, items, draws: context.draws })
 }
 
 /// Cuts `FOR UPDATE [OF …] [NOWAIT | WAIT n | SKIP LOCKED]` off the end.

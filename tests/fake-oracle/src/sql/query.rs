@@ -93,6 +93,19 @@ fn rownum(nodes: Vec<Node>) -> Result<Vec<Node>, Refusal> {
     }
     let mut out = out;
     out.push(Node::raw(format!("LIMIT {limit}")));
+    let from = out.iter().position(|node| node.is("FROM")).unwrap_or(out.len());
+    let groups = ["COUNT", "SUM", "MAX", "MIN", "AVG"];
+    if !out[..from].iter().any(|node| groups.iter().any(|word| node.is(word))) {
+        return Ok(out);
+    }
+    // Rows are counted before they are grouped.
+    if !matches!(&out[..from], [_, count, Node::Group(star), ..] if count.is("COUNT") && star[0].is_sym("*")) {
+        return refuse(3001, "unimplemented feature: ROWNUM under this group function");
+    }
+    let mut inner = vec![Node::raw("SELECT 1")];
+    inner.extend(out.drain(from..));
+    out.push(Node::raw("FROM"));
+    out.push(Node::Group(inner));
     Ok(out)
 }
 
