@@ -78,6 +78,7 @@ fn stock(committer: &mut Committer<Desk, Ledger>, slots: usize, requests: usize,
                 escrow_units: 0,
                 last_op: None,
                 opens_at: None,
+                class: None,
                 version: SlotVersion(1),
                 row: Arc::new(Row(Box::new([]))),
             };

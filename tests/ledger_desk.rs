@@ -56,6 +56,7 @@ fn known_facts() -> Vec<Fact> {
             escrow_units: 0,
             last_op: None,
             opens_at: None,
+            class: None,
             version: SlotVersion(1),
             row: Arc::new(Row(Box::new([]))),
         })

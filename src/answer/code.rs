@@ -76,6 +76,11 @@ codes! {
         en "This time is not for the chosen vaccination."
         ko "선택하신 접종에 해당하지 않는 시간입니다."
         doc "`series` is not the series of the slot.";
+    SlotNotOffered "slot_not_offered" 409 Never
+        title "Slot is not sold through partners"
+        en "This time cannot be booked here. The agency's page says how to book it."
+        ko "이 시간은 여기에서 예약할 수 없습니다. 기관 안내 페이지를 확인해 주세요."
+        doc "The agency publishes slots of this class and sells them only itself. Nothing was taken.";
     UnknownSlot "unknown_slot" 404 Never
         title "No such slot"
         en "This time does not exist any more. Please choose another."
@@ -126,6 +131,16 @@ codes! {
         en "Too many attempts. Please try again later."
         ko "시도 횟수가 많습니다. 잠시 후 다시 시도해 주세요."
         doc "The caller is over its budget of refused keys. Nothing was decided.";
+    TooManyPending "too_many_pending" 429 SameKey
+        title "Too many bookings wait for the agency"
+        en "Many people are booking. Please try again in a moment."
+        ko "이용자가 많습니다. 잠시 후 다시 시도해 주세요."
+        doc "The slot is booked on request, and as many requests as allowed wait for the agency's system already. Nothing was decided. Repeat with the same key.";
+    StoppedByAgency "stopped_by_agency" 503 SameKey
+        title "The agency has stopped bookings"
+        en "Booking is paused at the moment. Please try again later."
+        ko "현재 예약이 일시 중단되었습니다. 잠시 후 다시 시도해 주세요."
+        doc "The agency's switch says STOP: nothing is booked, changed or cancelled until it is turned back. Bookings that were acknowledged stand. Nothing was decided. Repeat with the same key.";
     MissingIdempotencyKey "missing_idempotency_key" 400 Never
         title "Idempotency-Key is missing"
         en "The request could not be processed."
@@ -313,6 +328,7 @@ impl From<Refusal> for Code {
             Refusal::SlotFull => Code::SlotFull,
             Refusal::SlotChanged => Code::SlotChanged,
             Refusal::SeriesMismatch => Code::SeriesMismatch,
+            Refusal::SlotNotOffered => Code::SlotNotOffered,
             Refusal::PersonAlreadyBooked => Code::PersonAlreadyBooked,
             Refusal::NotBookable => Code::NotBookable,
             Refusal::UnknownBooking => Code::UnknownBooking,
@@ -322,6 +338,8 @@ impl From<Refusal> for Code {
             Refusal::ReceiptUsed => Code::ReceiptUsed,
             Refusal::TokenLimitReached => Code::TokenLimitReached,
             Refusal::TooManyRefusals => Code::TooManyRefusals,
+            Refusal::TooManyPending => Code::TooManyPending,
+            Refusal::StoppedByAgency => Code::StoppedByAgency,
         }
     }
 }

@@ -139,6 +139,10 @@ impl Render for Answers {
                 let committed = booking.position.max(slot.position);
                 Rendered { status: 201, body: self.booking(partner, booking, committed).bytes() }
             }
+            Outcome::Pending { booking, slot } => {
+                let committed = booking.position.max(slot.position);
+                Rendered { status: 202, body: self.booking(partner, booking, committed).bytes() }
+            }
             Outcome::Cancelled { booking } => {
                 Rendered { status: 200, body: self.booking(partner, booking, booking.position).bytes() }
             }

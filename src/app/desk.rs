@@ -75,11 +75,17 @@ impl Watched {
 
     fn look(&mut self) {
         let began = Instant::now();
-        let (free_units, unapplied) = self.desk.totals();
+        let totals = self.desk.totals();
         let mut pending = self.desk.pending_ops();
         let oldest_op = pending.next().map(|op| op.position);
         let pending_ops = u64::from(oldest_op.is_some()) + pending.count() as u64;
-        let seen = Seen { hot: self.desk.hot_slots(HOT_MAX), free_units, unapplied, pending_ops, oldest_op };
+        let seen = Seen {
+            hot: self.desk.hot_slots(HOT_MAX),
+            free_units: totals.free,
+            unapplied: totals.unapplied,
+            pending_ops,
+            oldest_op,
+        };
         *self.seen.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) = seen;
         self.look_at = began + LOOK_EVERY.max(began.elapsed() * LOOK_SHARE);
     }

@@ -33,6 +33,7 @@ impl Render for Counting {
     fn render(&self, partner: &PartnerId, outcome: &Outcome) -> Rendered {
         let code = match outcome {
             Outcome::Booked { .. } => "booked",
+            Outcome::Pending { .. } => "pending",
             Outcome::Cancelled { .. } => "cancelled",
             Outcome::TokenGiven => "token_given",
             Outcome::Replay { .. } => "replayed",

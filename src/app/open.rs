@@ -251,7 +251,10 @@ fn replay(
     capture: &Capture,
     ledger: &Ledger,
 ) -> Result<Desk, StartFailed> {
-    let policy = settings::policy(config, register)?;
+    let mut policy = settings::policy(config, register)?;
+    // What a life gave up lies between its end and where the next one goes on.
+    let later_lives = ledger.epochs().iter().skip(1);
+    policy.given_up = later_lives.map(|life| (life.from, life.from.plus(ledger::JUMP))).collect();
     let incarnation = ledger.incarnation();
     let loaded = snapshot::load::<Snapshot>(&files.snapshots, |header| {
         Ok(header.incarnation == incarnation && ledger.hash_at(header.head.position)? == Some(header.head.hash))

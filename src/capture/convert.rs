@@ -294,6 +294,7 @@ impl Fields<'_> {
             escrow_units,
             last_op: self.op(Role::LastOp)?,
             opens_at: self.time(Role::OpensAt)?,
+            class: None,
             version: self.version(),
             row: Arc::new(self.row),
         }))

@@ -118,7 +118,7 @@ pub(super) fn find(book: &Book, nearby: &Nearby, wanted: &Wanted<'_>) -> Vec<Alt
         let first = slots.range((wanted.start, SlotNo(0))..).take(SLOTS_OF_SITE_MAX / 2);
         let before = slots.range(..(wanted.start, SlotNo(0))).rev().take(SLOTS_OF_SITE_MAX / 2);
         for (start, no) in first.chain(before) {
-            let free = book.slot(*no).units.free();
+            let free = book.sellable(*no);
             if *no == wanted.not || free == 0 {
                 continue;
             }

@@ -3,13 +3,11 @@
 //! Nothing is decided here. An entry that does not fit the book is an error: the ledger is damaged or was written
 //! by another version, and going on would sell twice.
 
-use crate::domain::{
-    BookingId, BookingStatus, EndReason, Fact, PersonNo, Position, ReservationFact, ReservationKey, SeriesId, SlotKey,
-    Sync, Timestamp,
-};
+use crate::domain::{BookingId, BookingStatus, EndReason, Position, SlotKey, Sync, Timestamp};
 
-use super::book::{Book, Booking, Engagement, Mark, Reservation, SlotNo};
-use super::entry::{Booked, Entry, Op, OpResult, OpWhat, What};
+use super::book::{Book, Booking};
+use super::conflicts::ConflictKind;
+use super::entry::{Booked, Entry, Op, OpWhat, What};
 use super::event::KnownKey;
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -27,6 +25,7 @@ impl Book {
         match &entry.what {
             What::Facts { .. } | What::Reserve { .. } => Ok(()),
             What::Booked(booked) => self.apply_booked(position, at, booked),
+            What::Requested(booked) => self.apply_requested(position, at, booked),
             What::Refused { partner, key, body, person, evaluated, code } => {
                 let of_partner = self.refusals.entry(partner.clone()).or_default();
                 of_partner.remembered += 1;
@@ -60,20 +59,75 @@ impl Book {
                 self.add_op(Op { position, slot: slot.clone(), what: OpWhat::Return { units: *units } }, None);
                 Ok(())
             }
-            What::Assigned { slot, granted } => {
+            What::Assigned { slot, granted } => self.apply_granted(position, slot, *granted),
+            What::Settled { slot, granted, last_op } => {
                 let no = self.slot_no_or_new(slot);
-                self.slot_mut(no).units.granted = *granted;
-                if self.slot(no).units.holds() {
-                    Ok(())
-                } else {
-                    Err(misfit("fewer units are assigned than are in use"))
+                let of = self.slot_mut(no);
+                (of.last_op, of.idle_op, of.unsettled) = (*last_op, None, false);
+                self.apply_granted(position, slot, *granted)
+            }
+            What::Eroded { slot } => {
+                let no = self.slot_no_or_new(slot);
+                self.slot_mut(no).eroded = true;
+                Ok(())
+            }
+            What::MendAsked { slot, sold } => {
+                let no = self.slot_no_or_new(slot);
+                if self.slot(no).mending.is_some() {
+                    return Err(misfit("a mend of the slot is pending already"));
                 }
+                let of = self.slot_mut(no);
+                (of.eroded, of.mending) = (true, Some(position));
+                of.mend_tries = of.mend_tries.saturating_add(1);
+                self.add_op(Op { position, slot: slot.clone(), what: OpWhat::Mend { sold: *sold } }, None);
+                Ok(())
+            }
+            What::Overrun { slot, units } => {
+                let no = self.slot_no_or_new(slot);
+                self.slot_mut(no).overrun = *units;
+                self.note(position, at, slot, None, ConflictKind::Overrun { units: *units });
+                Ok(())
+            }
+            What::Displaced { booking, reason, cancel } => {
+                self.apply_displaced(position, at, *booking, *reason, *cancel)
+            }
+            What::Redriven { booking } => self.apply_redriven(position, at, *booking),
+            What::CancelAgain { booking } => {
+                let Some(of) = self.bookings.get_mut(booking) else { return Err(misfit("the booking is unknown")) };
+                of.cancel = Some(position);
+                self.stands_again(*booking)
+            }
+            What::NativeBeside { booking } => {
+                let Some(of) = self.bookings.get(booking) else { return Err(misfit("the booking is unknown")) };
+                let slot = of.slot.clone();
+                self.counters.rechecked += 1;
+                self.note(position, at, &slot, Some(*booking), ConflictKind::NativeBeside);
+                Ok(())
+            }
+            What::Vanished { booking } => {
+                let Some(of) = self.bookings.get_mut(booking) else { return Err(misfit("the booking is unknown")) };
+                of.vanished_at = Some(at);
+                Ok(())
+            }
+            What::LegacyRewound { after } => self.apply_rewound(position, at, *after),
+            What::Switched { control } => {
+                self.control = *control;
+                Ok(())
+            }
+            What::HeldBack { slot: Some(slot), until } => {
+                let no = self.slot_no_or_new(slot);
+                self.slot_mut(no).held_until = *until;
+                Ok(())
+            }
+            What::HeldBack { slot: None, until } => {
+                self.held_until = *until;
+                Ok(())
             }
             What::OpDone { op, result } => self.apply_done(position, at, *op, result),
             What::OpInDoubt { op } => {
                 let Some(pending) = self.ops.get_mut(op) else { return Err(misfit("the op is not pending")) };
                 pending.claimed = true;
-                if let OpWhat::Convert { booking, .. } = pending.op.what {
+                if let OpWhat::Convert { booking, .. } | OpWhat::Place { booking, .. } = pending.op.what {
                     if let Some(booking) = self.bookings.get_mut(&booking) {
                         booking.sync = Sync::InDoubt;
                     }
@@ -119,13 +173,36 @@ impl Book {
         self.new_keys.push(known);
     }
 
+    fn apply_granted(&mut self, position: Position, slot: &SlotKey, granted: u32) -> Result<(), ReplayError> {
+        let no = self.slot_no_or_new(slot);
+        self.slot_mut(no).units.granted = granted;
+        let what = "fewer units are assigned than are in use";
+        if self.slot(no).units.holds() { Ok(()) } else { Err(ReplayError::DoesNotFit { position, what }) }
+    }
+
     fn apply_booked(&mut self, position: Position, at: Timestamp, booked: &Booked) -> Result<(), ReplayError> {
         let no = self.slot_no_or_new(&booked.slot);
         if self.slot(no).units.free() == 0 {
             return Err(ReplayError::DoesNotFit { position, what: "a unit is sold that is not free" });
         }
-        let id = BookingId(position);
         self.slot_mut(no).units.booked += 1;
+        let (booking, person, series) = (BookingId(position), booked.person, booked.series.clone());
+        self.add_booking(position, at, booked, BookingStatus::Booked, OpWhat::Convert { booking, person, series });
+        Ok(())
+    }
+
+    fn apply_requested(&mut self, position: Position, at: Timestamp, booked: &Booked) -> Result<(), ReplayError> {
+        let no = self.slot_no_or_new(&booked.slot);
+        self.slot_mut(no).units.pending += 1;
+        self.pending += 1;
+        let (booking, person, series) = (BookingId(position), booked.person, booked.series.clone());
+        self.add_booking(position, at, booked, BookingStatus::Pending, OpWhat::Place { booking, person, series });
+        Ok(())
+    }
+
+    fn add_booking(&mut self, position: Position, at: Timestamp, booked: &Booked, status: BookingStatus, what: OpWhat) {
+        let no = self.slot_no_or_new(&booked.slot);
+        let id = BookingId(position);
         self.bookings.insert(
             id,
             Booking {
@@ -135,23 +212,30 @@ impl Book {
                 slot: booked.slot.clone(),
                 version: booked.version,
                 partner_ref: booked.partner_ref.clone(),
-                status: BookingStatus::Booked,
+                status,
                 sync: Sync::Queued,
                 legacy_ref: None,
                 reason: None,
                 booked_at: at,
                 changed_at: at,
                 touched: position,
+                vanished_at: None,
+                on_request: status == BookingStatus::Pending,
+                convert: position,
+                cancel: None,
+                stands: false,
+                tries: 0,
+                honour: false,
+                written: Position::ZERO,
+                ended: Position::ZERO,
             },
         );
         let (person, series) = (booked.person, booked.series.clone());
         self.engage(person, &series, |e| e.bridge = Some(id));
-        let what = OpWhat::Convert { booking: id, person, series: series.clone() };
         self.add_op(Op { position, slot: booked.slot.clone(), what }, Some((person, series)));
         self.remember_key(KnownKey { key: booked.key, body: booked.body, entry: position, at, accepted: true });
         self.touch_booking(id, position, at);
         self.touch_slot(no, position);
-        Ok(())
     }
 
     fn apply_cancelled(
@@ -163,136 +247,117 @@ impl Book {
     ) -> Result<(), ReplayError> {
         let misfit = |what| ReplayError::DoesNotFit { position, what };
         let Some(booking) = self.bookings.get_mut(&id) else { return Err(misfit("the booking is unknown")) };
-        if booking.status != BookingStatus::Booked {
+        if !booking.status.is_active() {
             return Err(misfit("the booking is not active"));
         }
         booking.reason = Some(EndReason::PartnerCancelled);
         booking.status = if coalesced { BookingStatus::Cancelled } else { BookingStatus::Cancelling };
+        let convert = booking.convert;
         if coalesced {
             booking.sync = Sync::None;
+        } else {
+            booking.cancel = Some(position);
         }
         let (slot, person, series) = (booking.slot.clone(), booking.person, booking.series.clone());
         self.engage(person, &series, |e| e.bridge = None);
         let no = self.slot_no_or_new(&slot);
-        let of_person = Some((person, series));
         if coalesced {
-            if !self.ops.contains_key(&id.0) {
-                return Err(misfit("the convert to drop is not pending"));
-            }
-            self.drop_op(id.0, of_person);
-            self.slot_mut(no).units.booked -= 1;
+            self.drop_convert(position, id)?;
             self.touch_slot(no, position);
         } else {
-            let what = OpWhat::Cancel { booking: id, convert: id.0 };
-            self.add_op(Op { position, slot, what }, of_person);
+            self.add_op(Op { position, slot, what: OpWhat::Cancel { booking: id, convert } }, Some((person, series)));
         }
         self.touch_booking(id, position, at);
         Ok(())
     }
 
-    fn apply_done(
+    /// The booking is never written: its convert is dropped (or stands still already) and its place is free.
+    fn drop_convert(&mut self, position: Position, id: BookingId) -> Result<(), ReplayError> {
+        let misfit = |what| ReplayError::DoesNotFit { position, what };
+        let Some(booking) = self.bookings.get(&id) else { return Err(misfit("the booking is unknown")) };
+        let (convert, on_request, slot) = (booking.convert, booking.on_request, booking.slot.clone());
+        let of_person = (booking.person, booking.series.clone());
+        let no = self.slot_no_or_new(&slot);
+        if !self.unstall(no, id) {
+            if !self.ops.contains_key(&convert) {
+                return Err(misfit("the convert to drop is not pending"));
+            }
+            self.drop_op(convert, Some(of_person));
+        }
+        let account = &mut self.slot_mut(no).units;
+        if on_request {
+            account.pending -= 1;
+            self.pending -= 1;
+        } else {
+            account.booked -= 1;
+        }
+        Ok(())
+    }
+
+    fn apply_displaced(
         &mut self,
         position: Position,
         at: Timestamp,
-        op: Position,
-        result: &OpResult,
-    ) -> Result<(), ReplayError> {
-        let misfit = |what| ReplayError::DoesNotFit { position, what };
-        let Some(pending) = self.ops.get(&op) else { return Err(misfit("the op is not pending")) };
-        let done = pending.op.clone();
-        let no = self.slot_no_or_new(&done.slot);
-        if result.moved_units() {
-            self.slot_mut(no).last_op = Some(op);
-        }
-        match done.what {
-            OpWhat::Take { units } => {
-                self.drop_op(op, None);
-                let account = &mut self.slot_mut(no).units;
-                account.taking -= units;
-                if let OpResult::Taken { units: taken } = result {
-                    account.granted += taken;
-                }
-            }
-            OpWhat::Return { units } => {
-                self.drop_op(op, None);
-                let account = &mut self.slot_mut(no).units;
-                account.returning -= units;
-                if !matches!(result, OpResult::Rejected { reason } if reason.keeps_units()) {
-                    account.granted -= units;
-                }
-            }
-            OpWhat::Convert { booking, person, series } => {
-                self.drop_op(op, Some((person, series.clone())));
-                self.convert_done(no, booking, (person, series), result, position)?;
-                self.touch_booking(booking, position, at);
-                // A successful convert changes nothing that readers of the slot can see.
-                if matches!(result, OpResult::Rejected { .. }) {
-                    self.touch_slot(no, position);
-                }
-            }
-            OpWhat::Place { .. } | OpWhat::Mend { .. } => return Err(misfit("no entry asks for such an op")),
-            OpWhat::Cancel { booking, .. } => {
-                let Some(of) = self.bookings.get_mut(&booking) else { return Err(misfit("the booking is unknown")) };
-                of.status = BookingStatus::Cancelled;
-                let of_person = (of.person, of.series.clone());
-                self.drop_op(op, Some(of_person));
-                let account = &mut self.slot_mut(no).units;
-                account.converted -= 1;
-                if *result != OpResult::TurnedBack {
-                    account.granted -= 1;
-                }
-                self.touch_booking(booking, position, at);
-                self.touch_slot(no, position);
-            }
-        }
-        if self.slot(no).units.holds() { Ok(()) } else { Err(misfit("the units of the slot do not add up")) }
-    }
-
-    fn convert_done(
-        &mut self,
-        no: SlotNo,
         id: BookingId,
-        of_person: (PersonNo, SeriesId),
-        result: &OpResult,
-        position: Position,
+        reason: EndReason,
+        cancel: bool,
     ) -> Result<(), ReplayError> {
         let misfit = |what| ReplayError::DoesNotFit { position, what };
         let Some(booking) = self.bookings.get_mut(&id) else { return Err(misfit("the booking is unknown")) };
-        match result {
-            OpResult::Converted { legacy_ref, .. } => {
-                booking.sync = Sync::Applied;
-                booking.legacy_ref = Some(legacy_ref.clone());
-                let account = &mut self.slot_mut(no).units;
-                account.booked -= 1;
-                account.converted += 1;
-                Ok(())
-            }
-            OpResult::Rejected { reason } => {
-                booking.sync = Sync::Rejected;
-                let was = booking.status;
-                if was == BookingStatus::Booked {
-                    booking.status = BookingStatus::Displaced;
-                    booking.reason = Some(reason.end_reason());
-                    self.engage(of_person.0, &of_person.1, |e| e.bridge = None);
-                } else {
-                    // Cancelled before it was rejected: the cancel op, never given out, has nothing left to do.
-                    booking.status = BookingStatus::Cancelled;
-                    let void = self.ops_of_person.get(&of_person).into_iter().flatten().copied().find(|p| {
-                        matches!(self.ops.get(p).map(|o| &o.op.what), Some(OpWhat::Cancel { booking, .. }) if *booking == id)
-                    });
-                    if let Some(void) = void {
-                        self.drop_op(void, Some(of_person));
-                    }
-                }
-                let account = &mut self.slot_mut(no).units;
-                account.booked -= 1;
-                if !reason.keeps_units() {
-                    account.granted -= 1;
-                }
-                Ok(())
-            }
-            _ => Err(misfit("the result is not one of a convert")),
+        if booking.status != BookingStatus::Booked || booking.stands != cancel {
+            return Err(misfit("the booking is not one to displace"));
         }
+        booking.status = BookingStatus::Displaced;
+        booking.reason = Some(reason);
+        booking.cancel = cancel.then_some(position);
+        if !cancel {
+            booking.sync = Sync::Rejected;
+        }
+        let (slot, person, series) = (booking.slot.clone(), booking.person, booking.series.clone());
+        let convert = booking.convert;
+        self.engage(person, &series, |e| e.bridge = None);
+        if cancel {
+            let what = OpWhat::Cancel { booking: id, convert };
+            self.add_op(Op { position, slot: slot.clone(), what }, Some((person, series)));
+            self.counters.rechecked += 1;
+        } else {
+            self.drop_convert(position, id)?;
+        }
+        self.displaced(position, at, id, reason);
+        self.touch_booking(id, position, at);
+        let no = self.slot_no_or_new(&slot);
+        self.touch_slot(no, position);
+        Ok(())
+    }
+
+    /// A stalled booking gets a new convert; a displaced one a unit and a new convert (rule 15).
+    fn apply_redriven(&mut self, position: Position, at: Timestamp, id: BookingId) -> Result<(), ReplayError> {
+        let misfit = |what| ReplayError::DoesNotFit { position, what };
+        let Some(booking) = self.bookings.get(&id) else { return Err(misfit("the booking is unknown")) };
+        let (slot, person, series) = (booking.slot.clone(), booking.person, booking.series.clone());
+        let (status, was) = (booking.status, booking.convert);
+        let no = self.slot_no_or_new(&slot);
+        if !self.unstall(no, id) {
+            if status != BookingStatus::Displaced || self.slot(no).units.free() == 0 {
+                return Err(misfit("the booking is not one to drive again"));
+            }
+            self.slot_mut(no).units.booked += 1;
+            self.engage(person, &series, |e| e.bridge = Some(id));
+            self.conflicts.retain(|conflict| conflict.booking != Some(id));
+            self.touch_slot(no, position);
+        }
+        let Some(booking) = self.bookings.get_mut(&id) else { return Err(misfit("the booking is unknown")) };
+        if status == BookingStatus::Displaced {
+            (booking.status, booking.reason, booking.tries) = (BookingStatus::Booked, None, 0);
+        }
+        (booking.sync, booking.convert) = (Sync::Queued, position);
+        self.redriven.remove(&was);
+        self.redriven.insert(position, id);
+        self.counters.redriven += 1;
+        let what = OpWhat::Convert { booking: id, person, series: series.clone() };
+        self.add_op(Op { position, slot, what }, Some((person, series)));
+        self.touch_booking(id, position, at);
+        Ok(())
     }
 
     fn apply_legacy_cancelled(&mut self, position: Position, at: Timestamp, id: BookingId) -> Result<(), ReplayError> {
@@ -303,6 +368,7 @@ impl Book {
         }
         booking.status = BookingStatus::Cancelled;
         booking.reason = Some(EndReason::LegacyCancelled);
+        (booking.stands, booking.ended) = (false, position);
         let (slot, person, series) = (booking.slot.clone(), booking.person, booking.series.clone());
         self.engage(person, &series, |e| e.bridge = None);
         let no = self.slot_no_or_new(&slot);
@@ -312,87 +378,5 @@ impl Book {
         self.touch_booking(id, position, at);
         self.touch_slot(no, position);
         Ok(())
-    }
-
-    /// Takes a fact as the newest content of its row.
-    pub(super) fn take_fact(&mut self, position: Position, fact: Fact) {
-        match fact {
-            Fact::Site(site) => {
-                let key = site.key.clone();
-                self.mark_site(&key, position, Some(site.row.clone()));
-                self.sites.insert(key, site);
-            }
-            Fact::SiteGone(key) => {
-                self.sites.remove(&key);
-                self.mark_site(&key, position, None);
-            }
-            Fact::Slot(slot) => {
-                let no = self.slot_no_or_new(&slot.key);
-                self.slot_mut(no).fact = Some(slot);
-                self.touch_slot(no, position);
-            }
-            Fact::SlotGone(key) => self.slot_gone(position, &key),
-            Fact::Person(person) => {
-                let standing = self.standing_mut(person.person);
-                standing.known = true;
-                standing.cohort = person.cohort.0;
-                standing.bookable = person.bookable;
-            }
-            Fact::PersonGone(person) => *self.standing_mut(person) = Default::default(),
-            Fact::Reservation(reservation) => self.take_reservation(reservation),
-            Fact::ReservationGone(key) => self.reservation_gone(&key),
-            Fact::Item { object, key, row } => {
-                let key: std::sync::Arc<str> = key.as_str().into();
-                self.items.insert((object.clone(), key.clone()), (row, position));
-                self.marks.insert(Mark::Item(object, key));
-            }
-        }
-    }
-
-    fn mark_site(
-        &mut self,
-        key: &crate::domain::SiteKey,
-        position: Position,
-        row: Option<std::sync::Arc<crate::domain::Row>>,
-    ) {
-        let object = super::site_object();
-        let key: std::sync::Arc<str> = key.as_str().into();
-        self.items.insert((object.clone(), key.clone()), (row, position));
-        self.marks.insert(Mark::Item(object, key));
-    }
-
-    fn slot_gone(&mut self, position: Position, key: &SlotKey) {
-        if let Some(no) = self.slot_no(key) {
-            let slot = self.slot_mut(no);
-            slot.version_before = slot.fact.as_ref().map(|fact| fact.version).or(slot.version_before);
-            slot.fact = None;
-            self.touch_slot(no, position);
-        }
-    }
-
-    fn take_reservation(&mut self, fact: ReservationFact) {
-        self.reservation_gone(&fact.key);
-        let op = fact.op.map(|op| op.position);
-        if let Some(op) = op {
-            self.by_op.insert(op, fact.active);
-        } else if fact.active {
-            self.engage(fact.person, &fact.series, |e| e.native += 1);
-        }
-        let kept = Reservation { person: fact.person, series: fact.series, active: fact.active, op };
-        self.reservations.insert(fact.key, kept);
-    }
-
-    fn reservation_gone(&mut self, key: &ReservationKey) {
-        let Some(before) = self.reservations.remove(key) else { return };
-        match before.op {
-            Some(op) => {
-                self.by_op.insert(op, false);
-            }
-            None if before.active => {
-                let lower = |e: &mut Engagement| e.native = e.native.saturating_sub(1);
-                self.engage(before.person, &before.series, lower);
-            }
-            None => {}
-        }
     }
 }

@@ -4,19 +4,20 @@
 //! Hash maps are only looked up; whatever is iterated is a vector or a tree. The hasher is fixed: every key is a
 //! keyed MAC, a number, or a legacy key that no partner can choose.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 
 use foldhash::fast::FixedState;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::{
-    BookingId, BookingStatus, BookingView, EndReason, KeyMac, ObjectName, PartnerId, PersonNo, PersonRef, Position,
-    ReceiptMac, ReservationKey, Row, SeriesId, SiteFact, SiteKey, SlotFact, SlotKey, SlotStatus, SlotVersion, SlotView,
-    Sync, Timestamp,
+    BookingId, BookingStatus, BookingView, Control, EndReason, KeyMac, ObjectName, PartnerId, PersonNo, PersonRef,
+    Position, ReceiptMac, ReservationKey, Row, SeriesId, SiteFact, SiteKey, SlotFact, SlotKey, SlotStatus, SlotVersion,
+    SlotView, Sync, Timestamp,
 };
 
-use super::entry::Op;
+use super::conflicts::Conflict;
+use super::entry::{Op, OpWhat};
 use super::event::KnownKey;
 
 pub(super) type Map<K, V> = HashMap<K, V, FixedState>;
@@ -37,6 +38,8 @@ pub struct Units {
     pub returning: u32,
     /// Asked for, outcome unknown.
     pub taking: u32,
+    /// On-request bookings that wait for the legacy system; they hold no unit yet.
+    pub pending: u32,
 }
 
 impl Units {
@@ -48,6 +51,11 @@ impl Units {
     /// Bridge bookings that occupy a place.
     pub fn active(&self) -> u32 {
         self.booked + self.converted
+    }
+
+    /// Units that something refers to: fewer cannot be granted.
+    pub fn in_use(&self) -> u32 {
+        self.booked + self.converted + self.returning
     }
 
     /// Does the account balance?
@@ -69,6 +77,31 @@ pub(super) struct Slot {
     pub cut_off: Option<Timestamp>,
     /// Op that changed the escrow last, as far as we were told; tells facts that are older than our own ops.
     pub last_op: Option<Position>,
+    /// A later mend that found nothing to do: the legacy system may name it or `last_op`, both mean the same content.
+    pub idle_op: Option<Position>,
+    /// Entry that told an op's outcome last.
+    pub done: Position,
+    /// Ops without an outcome.
+    pub ops: u32,
+    /// Class of the slot, kept when its row is gone.
+    pub class: Option<Arc<str>>,
+    /// Active reservations by ops of a life of the ledger that was lost (rule 32). From facts.
+    pub strangers: u32,
+    /// Rule 30: frozen until a mend has an outcome.
+    pub eroded: bool,
+    pub mending: Option<Position>,
+    pub mend_tries: u32,
+    pub mended_at: Timestamp,
+    /// The legacy system was restored and what it holds for the slot has not been seen since: frozen.
+    pub unsettled: bool,
+    /// The legacy system was restored and no op of ours changed the escrow since: whatever op a fact names is its newest.
+    pub rewound: bool,
+    /// A fact of the slot was taken since.
+    pub seen: bool,
+    /// Bookings above the room there is, as stated last (rule 12).
+    pub overrun: u32,
+    /// The agency asked for the units back: none is taken before.
+    pub held_until: Timestamp,
     pub touched: Position,
     /// Requests for the slot since its last take; sizes the next one.
     pub demand: u32,
@@ -86,6 +119,20 @@ impl Slot {
             version_since: Position::ZERO,
             cut_off: None,
             last_op: None,
+            idle_op: None,
+            done: Position::ZERO,
+            ops: 0,
+            class: None,
+            strangers: 0,
+            eroded: false,
+            mending: None,
+            mend_tries: 0,
+            mended_at: Timestamp(i64::MIN),
+            unsettled: false,
+            rewound: false,
+            seen: true,
+            overrun: 0,
+            held_until: Timestamp(i64::MIN),
             touched: Position::ZERO,
             demand: 0,
             no_take_before: Timestamp(i64::MIN),
@@ -97,15 +144,26 @@ impl Slot {
         self.fact.as_ref().is_some_and(|f| f.status == SlotStatus::Open && self.cut_off != Some(f.start))
     }
 
-    /// capacity − native − active bridge bookings, never below 0.
+    /// capacity − native − active and pending bridge bookings, never below 0.
     pub fn remaining(&self) -> u32 {
-        self.fact.as_ref().map_or(0, |f| f.capacity.saturating_sub(f.native).saturating_sub(self.units.active()))
+        let used = |native: u32| native.saturating_add(self.strangers) + self.units.active() + self.units.pending;
+        self.fact.as_ref().map_or(0, |f| f.capacity.saturating_sub(used(f.native)))
+    }
+
+    /// Does the fact show the escrow as our own newest op left it? One that does not is older, and says nothing.
+    pub fn is_level(&self) -> bool {
+        let Some(fact) = &self.fact else { return false };
+        let named = fact.last_op.map(|op| op.position);
+        named == self.last_op
+            || (self.idle_op.is_some() && named == self.idle_op)
+            || (self.rewound && self.seen && self.ops == 0)
     }
 
     /// What the native seller has left to give, as far as the last cut and our own account tell.
     pub fn legacy_left(&self) -> u32 {
         let Some(fact) = &self.fact else { return 0 };
-        let known = fact.native.saturating_add(self.units.granted).saturating_add(self.units.taking);
+        let ours = self.units.granted + self.units.taking + self.units.pending;
+        let known = fact.native.saturating_add(self.strangers).saturating_add(ours);
         fact.capacity.saturating_sub(known.max(fact.counter.unwrap_or(0)))
     }
 
@@ -140,9 +198,31 @@ pub(super) struct Booking {
     pub booked_at: Timestamp,
     pub changed_at: Timestamp,
     pub touched: Position,
+    /// Mode `on_request`: placed without a unit of the escrow.
+    pub on_request: bool,
+    /// The op that writes it; the booking's own position but for one that was driven again as a new op.
+    pub convert: Position,
+    /// The op that cancels it, if one was asked.
+    pub cancel: Option<Position>,
+    /// Its named reservation stands in the legacy system, as far as we were told.
+    pub stands: bool,
+    /// Converts that found the escrow eroded.
+    pub tries: u8,
+    /// Honoured even without a unit in escrow: the legacy system lost what backed it (rule 28).
+    pub honour: bool,
+    /// Entries that told that it was written, and that it was ended there.
+    pub written: Position,
+    pub ended: Position,
+    /// Its row vanished from the legacy system; cancelled there, unless that turns out to have been restored.
+    pub vanished_at: Option<Timestamp>,
 }
 
 impl Booking {
+    /// Waits to be written.
+    pub fn is_open(&self) -> bool {
+        matches!(self.sync, Sync::Queued | Sync::InDoubt)
+    }
+
     pub fn view(&self, id: BookingId) -> BookingView {
         BookingView {
             id,
@@ -182,6 +262,7 @@ pub(super) struct Engagement {
 pub(super) struct Reservation {
     pub person: PersonNo,
     pub series: SeriesId,
+    pub slot: SlotKey,
     pub active: bool,
     /// Position of the op that wrote it, on rows of the bridge.
     pub op: Option<Position>,
@@ -223,6 +304,20 @@ pub(super) enum Mark {
 /// An object of the catalogue and the key of its row.
 type ItemKey = (ObjectName, Arc<str>);
 
+/// Counts since the ledger began.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Counters {
+    pub mended: u64,
+    /// Units that a mend gave up.
+    pub lost: u64,
+    /// Bookings honoured above what the legacy system had room for.
+    pub honoured: u64,
+    pub displaced: BTreeMap<EndReason, u64>,
+    pub rechecked: u64,
+    pub redriven: u64,
+    pub rewound: u64,
+}
+
 #[derive(Debug, Default)]
 pub(super) struct Book {
     pub slots: Vec<Slot>,
@@ -237,16 +332,35 @@ pub(super) struct Book {
     pub bookings: BTreeMap<BookingId, Booking>,
     pub keys: Map<KeyMac, KnownKey>,
     /// Remembered refusals, oldest first.
-    pub refused: std::collections::VecDeque<(Timestamp, KeyMac, PartnerId)>,
+    pub refused: VecDeque<(Timestamp, KeyMac, PartnerId)>,
     pub refusals: BTreeMap<PartnerId, Refusals>,
     pub receipts: Map<ReceiptMac, Timestamp>,
-    pub receipts_by_age: std::collections::VecDeque<(Timestamp, ReceiptMac)>,
+    pub receipts_by_age: VecDeque<(Timestamp, ReceiptMac)>,
     pub tokens: BTreeMap<PartnerId, TokenCalls>,
     pub ops: BTreeMap<Position, PendingOp>,
     /// Ops that the worker of this process does not have.
     pub waiting: BTreeSet<Position>,
     /// Pending ops of a person in a series: they run one after the other.
     pub ops_of_person: BTreeMap<(PersonNo, SeriesId), BTreeSet<Position>>,
+    /// Place ops that the worker does not have: they are given out at a capped rate.
+    pub places: BTreeSet<Position>,
+    /// Bookings whose convert found the escrow eroded; driven again once the slot is mended.
+    pub stalled: BTreeMap<SlotNo, BTreeSet<BookingId>>,
+    /// Bookings by convert op, where the op is not the booking's own position.
+    pub redriven: BTreeMap<Position, BookingId>,
+    /// On-request bookings that wait.
+    pub pending: u32,
+    /// Newest op that the legacy system has applied.
+    pub newest: Position,
+    /// The newest rewinding: the op after which all was lost, and the entry that says so.
+    pub rewound: Option<(Position, Position)>,
+    /// Positions [from, until) of lives that a restore of the ledger gave up.
+    pub given_up: Vec<(Position, Position)>,
+    pub control: Control,
+    /// No take of any slot before.
+    pub held_until: Timestamp,
+    pub conflicts: VecDeque<Conflict>,
+    pub counters: Counters,
     pub marks: BTreeSet<Mark>,
     pub new_keys: Vec<KnownKey>,
 }
@@ -319,13 +433,20 @@ impl Book {
         if let Some(person) = person {
             self.ops_of_person.entry(person).or_default().insert(position);
         }
+        let no = self.slot_no_or_new(&op.slot);
+        self.slot_mut(no).ops += 1;
+        let queue = if matches!(op.what, OpWhat::Place { .. }) { &mut self.places } else { &mut self.waiting };
+        queue.insert(position);
         self.ops.insert(position, PendingOp { op, claimed: false, given: false });
-        self.waiting.insert(position);
     }
 
     pub fn drop_op(&mut self, position: Position, person: Option<(PersonNo, SeriesId)>) {
-        self.ops.remove(&position);
+        if let Some(dropped) = self.ops.remove(&position) {
+            let no = self.slot_no_or_new(&dropped.op.slot);
+            self.slot_mut(no).ops -= 1;
+        }
         self.waiting.remove(&position);
+        self.places.remove(&position);
         if let Some(person) = person
             && let Some(of_person) = self.ops_of_person.get_mut(&person)
         {
@@ -333,6 +454,77 @@ impl Book {
             if of_person.is_empty() {
                 self.ops_of_person.remove(&person);
             }
+        }
+    }
+
+    /// Was the op asked in a life of the ledger that was lost?
+    pub fn is_given_up(&self, op: Position) -> bool {
+        self.given_up.iter().any(|(from, until)| (*from..*until).contains(&op))
+    }
+
+    /// Whose reservation the op wrote.
+    pub fn booking_of(&self, convert: Position) -> BookingId {
+        self.redriven.get(&convert).copied().unwrap_or(BookingId(convert))
+    }
+
+    /// Nothing is taken, returned or sold: what the legacy system holds for the slot is in question.
+    pub fn is_frozen(&self, no: SlotNo) -> bool {
+        let slot = self.slot(no);
+        slot.eroded || slot.unsettled || self.is_beyond(slot)
+    }
+
+    /// Was the slot's escrow changed by an op of a lost life, which was not settled yet?
+    pub fn is_beyond(&self, slot: &Slot) -> bool {
+        let named = slot.fact.as_ref().and_then(|fact| fact.last_op).map(|op| op.position);
+        named.is_some_and(|op| Some(op) != slot.last_op && self.is_given_up(op))
+    }
+
+    /// What may be sold now.
+    pub fn sellable(&self, no: SlotNo) -> u32 {
+        if self.is_frozen(no) { 0 } else { self.slot(no).units.free() }
+    }
+
+    /// Makes the indexes over bookings anew: converts that are not the booking's own position, and bookings that wait for
+    /// one.
+    pub fn index_converts(&mut self) {
+        let (mut redriven, mut stalled) = (BTreeMap::new(), Vec::new());
+        for (id, booking) in &self.bookings {
+            if booking.convert != id.0 {
+                redriven.insert(booking.convert, *id);
+            }
+            if booking.is_open() && !self.ops.contains_key(&booking.convert) {
+                stalled.push((booking.slot.clone(), *id));
+            }
+        }
+        self.redriven = redriven;
+        for (slot, id) in stalled {
+            let no = self.slot_no_or_new(&slot);
+            self.stall(no, id);
+        }
+    }
+
+    pub fn stall(&mut self, no: SlotNo, booking: BookingId) {
+        self.stalled.entry(no).or_default().insert(booking);
+    }
+
+    /// Takes the booking off the stalled ones; was it one?
+    pub fn unstall(&mut self, no: SlotNo, booking: BookingId) -> bool {
+        let Some(of_slot) = self.stalled.get_mut(&no) else { return false };
+        let was = of_slot.remove(&booking);
+        if of_slot.is_empty() {
+            self.stalled.remove(&no);
+        }
+        was
+    }
+
+    /// The person whose ops must keep their order with this one.
+    pub fn person_of(&self, what: &OpWhat) -> Option<(PersonNo, SeriesId)> {
+        match what {
+            OpWhat::Convert { person, series, .. } | OpWhat::Place { person, series, .. } => {
+                Some((*person, series.clone()))
+            }
+            OpWhat::Cancel { booking, .. } => self.bookings.get(booking).map(|b| (b.person, b.series.clone())),
+            OpWhat::Take { .. } | OpWhat::Return { .. } | OpWhat::Mend { .. } => None,
         }
     }
 }

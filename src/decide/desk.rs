@@ -7,17 +7,15 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use ring::digest;
-
 use crate::domain::{
-    BookingId, BookingStatus, Fact, KeyMac, Position, ReservationFact, ReservationKey, SlotFact, SlotKey, SlotStatus,
-    Sync, Timestamp, Touched,
+    BookingId, BookingStatus, Control, KeyMac, Position, SlotKey, SlotStatus, Sync, Timestamp, Touched,
 };
 
 use super::alternatives::Nearby;
 use super::book::{Book, Mark, SlotNo};
-use super::entry::{Entry, Op, OpResult, OpWhat, What};
-use super::event::{After, Agreement, Effects, Event, Given, KnownKey};
+use super::claim::Pace;
+use super::entry::{Entry, Op, OpResult, OpWhat, Rejection, What};
+use super::event::{After, Effects, Event, KnownKey};
 use super::policy::Policy;
 
 pub struct Desk {
@@ -40,14 +38,34 @@ pub struct Desk {
     pub(super) accepted: Vec<KeyMac>,
     /// The ledger was not empty when the desk began.
     pub(super) resumed: bool,
+    /// Eroded slots by the instant of their next mend.
+    pub(super) mends: BTreeSet<(Timestamp, SlotNo)>,
+    /// Bookings beside a native one, by the instant at which to look again.
+    pub(super) rechecks: BTreeSet<(Timestamp, BookingId)>,
+    /// Bookings whose row vanished, by the instant at which they count as cancelled.
+    pub(super) vanishing: BTreeSet<(Timestamp, BookingId)>,
+    pub(super) pace: Pace,
+    /// Free units that stand idle until then are wanted back now.
+    pub(super) drain_until: Option<Timestamp>,
+    pub(super) was_quiet: bool,
+    pub(super) quiet_edge: Option<Timestamp>,
+    /// First slot to look at for being settled, and when to begin.
+    pub(super) settle_from: Option<usize>,
+    pub(super) settle_at: Option<Timestamp>,
+    /// Slots of the facts at hand, to be held against their accounts once all facts are taken.
+    pub(super) seen: BTreeSet<SlotNo>,
 }
 
 impl Desk {
     /// A desk over an empty ledger.
     pub fn new(policy: Policy) -> Desk {
+        let mut book = Book::default();
+        book.given_up = policy.given_up.clone();
         Desk {
+            // Looked at by the first tick.
+            quiet_edge: (!policy.quiet.is_empty()).then_some(Timestamp(0)),
             policy,
-            book: Book::default(),
+            book,
             nearby: Nearby::default(),
             next: Position(1),
             now: Timestamp(0),
@@ -58,6 +76,15 @@ impl Desk {
             prewarmed_at: Timestamp(0),
             accepted: Vec::new(),
             resumed: false,
+            mends: BTreeSet::new(),
+            rechecks: BTreeSet::new(),
+            vanishing: BTreeSet::new(),
+            pace: Pace::default(),
+            drain_until: None,
+            was_quiet: false,
+            settle_from: None,
+            settle_at: None,
+            seen: BTreeSet::new(),
         }
     }
 
@@ -75,15 +102,11 @@ impl Desk {
                 let first = self.persist(What::Reserve { count: count.max(1) }, effects);
                 effects.after_durable.push(After::Reserved { ticket, first, count: count.max(1) });
             }
-            Event::Claim { ticket, max } => {
-                let mode = self.policy.mode;
-                let ops = self.claim(max).into_iter().map(|op| Given { op, mode, honour: false }).collect();
-                effects.after_durable.push(After::Claimed { ticket, ops });
-            }
+            Event::Claim { ticket, max } => self.claim(ticket, max, effects),
             Event::OpDone { op, result } => self.op_done(op, result, effects),
             Event::OpInDoubt { op } => {
                 let known = self.book.ops.get(&op).is_some_and(|pending| match &pending.op.what {
-                    OpWhat::Convert { booking, .. } => {
+                    OpWhat::Convert { booking, .. } | OpWhat::Place { booking, .. } => {
                         self.book.bookings.get(booking).is_some_and(|b| b.sync != Sync::InDoubt)
                     }
                     _ => false,
@@ -99,11 +122,10 @@ impl Desk {
                     }
                 }
             }
-            Event::Switch { .. } => {}
-            Event::GiveBack { ticket, .. } => effects.after_durable.push(After::GivenBack { ticket, left: 0 }),
-            Event::Fence { ticket, .. } => {
-                effects.after_durable.push(After::Fenced { ticket, agreement: Agreement::Level });
-            }
+            Event::Switch { control } => self.switch(control, effects),
+            Event::GiveBack { ticket, slot } => self.give_back_asked(ticket, slot, effects),
+            Event::Fence { ticket, last_op, ours } => self.fence(ticket, last_op, ours, effects),
+            Event::Redrive { booking } => self.redrive(booking, effects),
             Event::Tick => self.tick(effects),
         }
         self.note_reached();
@@ -144,161 +166,52 @@ impl Desk {
         after.checked_sub(1).map(|at| self.reached[at].1)
     }
 
-    fn take_facts(&mut self, ticket: u64, facts: Vec<Fact>, effects: &mut Effects) {
-        let Ok(count) = u32::try_from(facts.len()) else { return };
-        if count == 0 {
-            effects.after_durable.push(After::FactsTaken { ticket, first: self.next, count });
-            return;
-        }
-        let digest = digest_of(&facts);
-        let first = self.persist(What::Facts { count, digest }, effects);
-        for (index, fact) in facts.into_iter().enumerate() {
-            self.take_fact(first.plus(index as u64), fact, Some(effects));
-        }
-        effects.after_durable.push(After::FactsTaken { ticket, first, count });
-    }
-
-    /// Takes one fact; what follows from it are entries, unless the ledger is being replayed.
-    pub(super) fn take_fact(&mut self, position: Position, fact: Fact, effects: Option<&mut Effects>) {
-        match fact {
-            Fact::Slot(slot) => self.take_slot(position, slot, effects),
-            Fact::SlotGone(key) => {
-                if let Some(no) = self.book.slot_no(&key) {
-                    self.unindex(no);
-                }
-                self.book.take_fact(position, Fact::SlotGone(key));
-            }
-            Fact::Reservation(reservation) => self.take_reservation(position, reservation, effects),
-            Fact::ReservationGone(key) => self.lose_reservation(position, key, effects),
-            Fact::Site(site) => {
-                self.nearby.place_site(&site.key, site.place);
-                self.book.take_fact(position, Fact::Site(site));
-            }
-            Fact::SiteGone(key) => {
-                self.nearby.place_site(&key, None);
-                self.book.take_fact(position, Fact::SiteGone(key));
-            }
-            other => self.book.take_fact(position, other),
-        }
-    }
-
-    fn take_slot(&mut self, position: Position, fact: SlotFact, effects: Option<&mut Effects>) {
-        let no = self.book.slot_no_or_new(&fact.key);
-        self.unindex(no);
-        let slot = self.book.slot(no);
-        let before = slot.fact.as_ref().map(|f| f.version).or(slot.version_before);
-        let (version, key) = (fact.version, fact.key.clone());
-        let raised = self.book.slot(no).fact.as_ref().is_some_and(|f| f.capacity < fact.capacity);
-        self.book.take_fact(position, Fact::Slot(fact));
-        if raised {
-            self.book.slot_mut(no).no_take_before = Timestamp(i64::MIN);
-        }
-        self.index(no);
-        let Some(effects) = effects else { return };
-        // A slot without a past, seen by a desk that resumed, may have changed while nobody looked: its row was
-        // overwritten in the mirror before a crash, or the mirror was lost. Said once too often is safe.
-        if before.map_or(self.resumed, |before| before != version) {
-            self.persist(What::Redefined { slot: key, version }, effects);
-        }
-        self.follow_assignment(no, effects);
-        self.pass_cutoff(no, effects);
-        if !self.book.slot(no).is_open() {
-            self.give_back(no, effects);
-        }
-    }
-
-    fn take_reservation(&mut self, position: Position, fact: ReservationFact, effects: Option<&mut Effects>) {
-        let lost = fact.op.filter(|_| !fact.active).map(|op| op.position);
-        self.book.take_fact(position, Fact::Reservation(fact));
-        if let (Some(op), Some(effects)) = (lost, effects) {
-            self.follow_legacy_cancel(op, effects);
-        }
-    }
-
-    /// A row of ours that vanishes before its appointment was cancelled; after it, the agency tidies up.
-    fn lose_reservation(&mut self, position: Position, key: ReservationKey, effects: Option<&mut Effects>) {
-        let lost = self.book.reservations.get(&key).filter(|row| row.active).and_then(|row| row.op);
-        self.book.take_fact(position, Fact::ReservationGone(key));
-        let (Some(op), Some(effects)) = (lost, effects) else { return };
-        let slot = self.book.bookings.get(&BookingId(op)).and_then(|booking| self.book.slot_no(&booking.slot));
-        let fact = slot.and_then(|no| self.book.slot(no).fact.as_ref());
-        if fact.is_none_or(|fact| self.now < fact.start) {
-            self.follow_legacy_cancel(op, effects);
-        }
-    }
-
-    /// Rule 14: the legacy system cancelled a booking that it had from us.
-    fn follow_legacy_cancel(&mut self, convert: Position, effects: &mut Effects) {
-        let booking = BookingId(convert);
-        let follows = self
-            .book
-            .bookings
-            .get(&booking)
-            .is_some_and(|b| b.status == BookingStatus::Booked && b.sync == Sync::Applied);
-        if follows {
-            self.persist(What::LegacyCancelled { booking }, effects);
-        }
-    }
-
     fn op_done(&mut self, op: Position, result: OpResult, effects: &mut Effects) {
         let Some(pending) = self.book.ops.get(&op) else { return };
         let done = pending.op.clone();
         let result = fitting(&done, result);
         let emptied = matches!(result, OpResult::Taken { units: 0 } | OpResult::Rejected { .. });
+        let eroded = result == (OpResult::Rejected { reason: Rejection::EscrowEroded });
         self.persist(What::OpDone { op, result }, effects);
         let no = self.book.slot_no_or_new(&done.slot);
+        let mut is_told = true;
         match done.what {
             OpWhat::Take { .. } if emptied => {
                 let until = self.now.plus_ms(self.policy.refill.empty_wait_ms);
                 self.book.slot_mut(no).no_take_before = until;
             }
-            OpWhat::Convert { .. } if self.book.by_op.get(&op) == Some(&false) => {
-                // Cancelled by the legacy side before we heard that it was applied.
-                self.follow_legacy_cancel(op, effects);
+            OpWhat::Convert { booking, ref series, person } | OpWhat::Place { booking, ref series, person } => {
+                if self.book.by_op.get(&op) == Some(&false) {
+                    // Cancelled by the legacy side before we heard that it was applied.
+                    self.follow_legacy_cancel(booking, effects);
+                }
+                self.recheck_later(person, series);
+            }
+            OpWhat::Mend { .. } => {
+                self.mended(no, effects);
+                // A fact from before the mend would show the same erosion again.
+                let fact = self.book.slot(no).fact.as_ref();
+                is_told = fact.and_then(|fact| fact.last_op).is_some_and(|named| named.position == op);
             }
             _ => {}
         }
-        self.follow_assignment(no, effects);
+        if eroded && !matches!(done.what, OpWhat::Mend { .. } | OpWhat::Place { .. } | OpWhat::Cancel { .. }) {
+            self.erode(no, effects);
+        }
+        if is_told {
+            self.reconcile(no, effects);
+        }
         self.await_idle(no);
-        if !self.book.slot(no).is_open() {
+        if !self.book.slot(no).is_open() || self.holds_none(no) {
             self.give_back(no, effects);
         }
-        if !self.book.waiting.is_empty() {
-            effects.after_durable.push(After::OpsWaiting);
-        }
+        self.wake_worker(effects);
     }
 
-    /// Gives the worker ops that it does not have, oldest first, at most one at a time a person and series: an op of
-    /// a person must not overtake another. Given is claimed: a later cancel no longer coalesces with its convert.
-    fn claim(&mut self, max: usize) -> Vec<Op> {
-        let mut given = Vec::new();
-        let candidates: Vec<Position> = self.book.waiting.iter().copied().take(max.saturating_mul(4)).collect();
-        for position in candidates {
-            if given.len() == max {
-                break;
-            }
-            let Some(pending) = self.book.ops.get(&position) else { continue };
-            let person = match &pending.op.what {
-                OpWhat::Convert { person, series, .. } | OpWhat::Place { person, series, .. } => {
-                    Some((*person, series.clone()))
-                }
-                OpWhat::Cancel { booking, .. } => self.book.bookings.get(booking).map(|b| (b.person, b.series.clone())),
-                OpWhat::Take { .. } | OpWhat::Return { .. } | OpWhat::Mend { .. } => None,
-            };
-            let first_of_person = person
-                .and_then(|person| self.book.ops_of_person.get(&person)?.first().copied())
-                .is_none_or(|first| first == position);
-            if !first_of_person {
-                continue;
-            }
-            if let Some(pending) = self.book.ops.get_mut(&position) {
-                pending.claimed = true;
-                pending.given = true;
-                given.push(pending.op.clone());
-            }
-            self.book.waiting.remove(&position);
+    pub(super) fn wake_worker(&self, effects: &mut Effects) {
+        if !self.book.waiting.is_empty() || !self.book.places.is_empty() {
+            effects.after_durable.push(After::OpsWaiting);
         }
-        given
     }
 
     /// What was touched since the last call, each once, in order of position.
@@ -346,14 +259,7 @@ impl Desk {
         self.idle.iter().rev().take(max).map(|(_, no)| self.book.slot(*no).key.clone()).collect()
     }
 
-    /// Sums over all slots: free units, bookings not yet applied.
-    pub fn totals(&self) -> (u64, u64) {
-        let free = self.book.slots.iter().map(|s| u64::from(s.units.free())).sum();
-        let unapplied = self.book.slots.iter().map(|s| u64::from(s.units.booked)).sum();
-        (free, unapplied)
-    }
-
-    fn index(&mut self, no: SlotNo) {
+    pub(super) fn index(&mut self, no: SlotNo) {
         let slot = self.book.slot(no);
         let Some(fact) = &slot.fact else { return };
         if fact.status != SlotStatus::Open || !slot.is_open() {
@@ -381,7 +287,24 @@ impl Desk {
             let no = SlotNo(at as u32);
             self.index(no);
             self.await_idle(no);
+            if self.book.slot(no).eroded && self.book.slot(no).mending.is_none() {
+                self.mends.insert((self.now, no));
+            }
+            if self.book.slot(no).unsettled {
+                self.settle_at = Some(self.now.plus_ms(self.policy.settle_ms));
+            }
         }
+        if self.book.control == Control::Drain {
+            self.drain_until = Some(self.now.plus_ms(self.policy.refill.idle_return_ms));
+        }
+        let beside: Vec<_> =
+            self.book.bookings.values().filter(|b| b.stands && b.status == BookingStatus::Booked).collect();
+        let beside: Vec<_> = beside.into_iter().map(|b| (b.person, b.series.clone())).collect();
+        for (person, series) in beside {
+            self.recheck_later(person, &series);
+        }
+        let vanished = self.book.bookings.iter().filter_map(|(id, b)| Some((b.vanished_at?, *id)));
+        self.vanishing = vanished.map(|(at, id)| (at.plus_ms(self.policy.vanish_ms), id)).collect();
     }
 }
 
@@ -392,17 +315,9 @@ fn fitting(op: &Op, result: OpResult) -> OpResult {
         (OpWhat::Take { units }, OpResult::Taken { units: taken }) => taken <= units,
         (OpWhat::Return { units }, OpResult::Returned { units: returned }) => units == returned,
         (OpWhat::Convert { .. } | OpWhat::Place { .. }, OpResult::Converted { .. }) => true,
-        (OpWhat::Cancel { .. }, OpResult::TurnedBack | OpResult::AlreadyCancelled) => true,
+        (OpWhat::Cancel { .. }, OpResult::TurnedBack | OpResult::AlreadyCancelled | OpResult::GivenUp) => true,
+        (OpWhat::Mend { .. }, OpResult::Mended { .. }) => true,
         _ => false,
     };
     if fits { result } else { OpResult::Rejected { reason: super::Rejection::LegacyRule } }
-}
-
-fn digest_of(facts: &[Fact]) -> String {
-    let mut context = digest::Context::new(&digest::SHA256);
-    for fact in facts {
-        let bytes = postcard::to_allocvec(fact).expect("facts have no type that postcard refuses");
-        context.update(&bytes);
-    }
-    context.finish().as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::{
-    BodyMac, BookingId, EndReason, KeyMac, PartnerId, PersonRef, Position, ReceiptMac, Refusal, SeriesId, SlotKey,
-    SlotVersion, Timestamp,
+    BodyMac, BookingId, Control, EndReason, KeyMac, PartnerId, PersonRef, Position, ReceiptMac, Refusal, SeriesId,
+    SlotKey, SlotVersion, Timestamp,
 };
 
 /// One entry. `Facts` and `Reserve` cover the positions [position, position + count).
@@ -26,6 +26,8 @@ pub enum What {
     Reserve { count: u32 },
     /// A unit was sold. The booking's id and its convert op are named by this position.
     Booked(Booked),
+    /// Mode `on_request`: a booking was asked of the legacy system. Booking and place op are named by this position.
+    Requested(Booked),
     /// A request was refused and the refusal is remembered for its key. Touches no slot.
     Refused {
         partner: PartnerId,
@@ -49,6 +51,31 @@ pub enum What {
     OpInDoubt { op: Position },
     /// The legacy system cancelled a booking that was applied (rule 14).
     LegacyCancelled { booking: BookingId },
+    /// The row of a booking vanished from the legacy system.
+    Vanished { booking: BookingId },
+    /// The desk ends a booking. `cancel`: it stands in the legacy system
+    /// and this position names the op that cancels it there; else its convert was not claimed yet and is dropped.
+    Displaced { booking: BookingId, reason: EndReason, cancel: bool },
+    /// A booking is written back once more: this position names its new convert op.
+    Redriven { booking: BookingId },
+    /// A reservation of an ended booking stands in a restored legacy system: this position names a new cancel op.
+    CancelAgain { booking: BookingId },
+    /// A native booking of the same person stands beside this one, which is kept (rule 10, `earliest_wins`).
+    NativeBeside { booking: BookingId },
+    /// The legacy system no longer covers the slot's escrow (rule 30): nothing is taken, returned or sold until mended.
+    Eroded { slot: SlotKey },
+    /// A mend op; `sold` units of the escrow are sold and wait to be converted.
+    MendAsked { slot: SlotKey, sold: u32 },
+    /// So many bookings stand above what the legacy system says it has room for (rule 12); 0 = it is over.
+    Overrun { slot: SlotKey, units: u32 },
+    /// The slot's account after a restore: units as the legacy system has them, as of its op `last_op`.
+    Settled { slot: SlotKey, granted: u32, last_op: Option<Position> },
+    /// The legacy system was restored to where op `after` was its newest: what came later is driven again (rule 28).
+    LegacyRewound { after: Position },
+    /// The agency's switch was turned (rule 33).
+    Switched { control: Control },
+    /// The agency asked for units: none of the slot (or of any) is taken before `until`.
+    HeldBack { slot: Option<SlotKey>, until: Timestamp },
     /// The slot's definition changed materially.
     Redefined { slot: SlotKey, version: SlotVersion },
     /// The slot that begins at `start` passed its cutoff: it is no longer bookable.
@@ -141,11 +168,12 @@ impl Rejection {
         }
     }
 
-    /// Is the unit (or are the units) still in the bridge's escrow?
+    /// Is the unit (or are the units) still in the bridge's account?
     pub fn keeps_units(self) -> bool {
         match self {
-            Rejection::PersonBooked | Rejection::LegacyRule | Rejection::NoPlace => true,
-            Rejection::SlotMissing | Rejection::EscrowEroded => false,
+            // Eroded: nothing moved; what the escrow really holds, the next level fact says.
+            Rejection::PersonBooked | Rejection::LegacyRule | Rejection::NoPlace | Rejection::EscrowEroded => true,
+            Rejection::SlotMissing => false,
         }
     }
 

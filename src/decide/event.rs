@@ -59,6 +59,10 @@ pub enum Event {
         last_op: Option<OpId>,
         ours: bool,
     },
+    /// An operator has a booking that a rule of the legacy system displaced tried once more (rule 15).
+    Redrive {
+        booking: BookingId,
+    },
     Tick,
 }
 
@@ -161,6 +165,11 @@ pub enum Agreement {
 #[derive(Debug, Clone)]
 pub enum Outcome {
     Booked {
+        booking: BookingView,
+        slot: Arc<SlotView>,
+    },
+    /// Asked of the legacy system (mode `on_request`); the outcome follows.
+    Pending {
         booking: BookingView,
         slot: Arc<SlotView>,
     },

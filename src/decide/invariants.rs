@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::domain::{BookingId, BookingStatus, PersonNo, SeriesId, SlotKey, Sync};
+use crate::domain::{BookingId, BookingStatus, PersonNo, SeriesId, SlotKey};
 
 use super::desk::Desk;
 use super::entry::OpWhat;
@@ -26,13 +26,15 @@ impl Desk {
 
     /// I1 and I8: units of a slot add up to what its bookings and ops say.
     fn check_units(&self, broken: &mut Vec<Broken>) {
-        let mut counted: BTreeMap<&SlotKey, (u32, u32)> = BTreeMap::new();
+        let mut counted: BTreeMap<&SlotKey, (u32, u32, u32)> = BTreeMap::new();
         for booking in self.book.bookings.values() {
             let of_slot = counted.entry(&booking.slot).or_default();
-            match (booking.status, booking.sync) {
-                (BookingStatus::Booked | BookingStatus::Cancelling, Sync::Queued | Sync::InDoubt) => of_slot.0 += 1,
-                (BookingStatus::Booked | BookingStatus::Cancelling, Sync::Applied) => of_slot.1 += 1,
-                _ => {}
+            if booking.stands {
+                of_slot.1 += 1;
+            } else if booking.is_open() && booking.on_request {
+                of_slot.2 += 1;
+            } else if booking.is_open() {
+                of_slot.0 += 1;
             }
         }
         let mut pending: BTreeMap<&SlotKey, (u32, u32)> = BTreeMap::new();
@@ -46,19 +48,25 @@ impl Desk {
         }
         for slot in &self.book.slots {
             let units = slot.units;
-            let (booked, converted) = counted.get(&slot.key).copied().unwrap_or_default();
+            let (booked, converted, asked) = counted.get(&slot.key).copied().unwrap_or_default();
             let (taking, returning) = pending.get(&slot.key).copied().unwrap_or_default();
             if !units.holds() {
                 broken.push(Broken { invariant: "I1", detail: format!("slot {}: {units:?}", slot.key) });
             }
-            if (units.booked, units.converted, units.taking, units.returning) != (booked, converted, taking, returning)
-            {
+            let told = (units.booked, units.converted, units.taking, units.returning, units.pending);
+            if told != (booked, converted, taking, returning, asked) {
                 let detail = format!(
-                    "slot {}: {units:?} but booked {booked}, converted {converted}, taking {taking}, returning {returning}",
+                    "slot {}: {units:?} but booked {booked}, converted {converted}, taking {taking}, returning {returning}, \
+                     pending {asked}",
                     slot.key
                 );
                 broken.push(Broken { invariant: "I8", detail });
             }
+        }
+        let asked: u32 = self.book.slots.iter().map(|slot| slot.units.pending).sum();
+        if asked != self.book.pending {
+            let detail = format!("{} bookings are said to be pending, {asked} are", self.book.pending);
+            broken.push(Broken { invariant: "I8", detail });
         }
     }
 
@@ -79,7 +87,8 @@ impl Desk {
         }
     }
 
-    /// I4: every booking whose outcome is open has exactly one pending op, and none other has.
+    /// I4: every booking whose outcome is open has exactly one pending op, and none other has; one that stands still
+    /// waits for the mend of its slot. A slot has at most one mend, and the slot knows it.
     fn check_ops(&self, broken: &mut Vec<Broken>) {
         let mut converts: BTreeMap<BookingId, u32> = BTreeMap::new();
         let mut cancels: BTreeMap<BookingId, u32> = BTreeMap::new();
@@ -92,12 +101,30 @@ impl Desk {
                 OpWhat::Take { .. } | OpWhat::Return { .. } | OpWhat::Mend { .. } => {}
             }
         }
+        self.check_mends(broken);
         for (id, booking) in &self.book.bookings {
-            let open = matches!(booking.sync, Sync::Queued | Sync::InDoubt);
-            let cancelling = booking.status == BookingStatus::Cancelling;
+            let no = self.book.slot_no(&booking.slot);
+            let stalled = no.and_then(|no| self.book.stalled.get(&no)).is_some_and(|of_slot| of_slot.contains(id));
+            let open = booking.is_open() && !stalled;
+            let ended = matches!(booking.status, BookingStatus::Cancelled | BookingStatus::Displaced);
+            let cancelling = booking.status == BookingStatus::Cancelling || (booking.stands && ended);
             let found = (converts.get(id).copied().unwrap_or(0), cancels.get(id).copied().unwrap_or(0));
             if found != (u32::from(open), u32::from(cancelling)) {
                 let detail = format!("booking {id} ({:?}, {:?}) has ops {found:?}", booking.status, booking.sync);
+                broken.push(Broken { invariant: "I4", detail });
+            }
+        }
+    }
+
+    fn check_mends(&self, broken: &mut Vec<Broken>) {
+        for (at, slot) in self.book.slots.iter().enumerate() {
+            let of_slot = || self.pending_ops().filter(|op| op.slot == slot.key);
+            let mends: Vec<_> = of_slot().filter(|op| matches!(op.what, OpWhat::Mend { .. })).collect();
+            let known = mends.iter().map(|op| op.position).eq(slot.mending);
+            let stands_still = self.book.stalled.contains_key(&super::book::SlotNo(at as u32));
+            let frozen = slot.eroded || !(stands_still || slot.mending.is_some());
+            if !known || !frozen || of_slot().count() != slot.ops as usize {
+                let detail = format!("slot {}: mends {mends:?}, bookings stand still: {stands_still}", slot.key);
                 broken.push(Broken { invariant: "I4", detail });
             }
         }

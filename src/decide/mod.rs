@@ -4,27 +4,36 @@
 //! Entries are outcomes; `apply` is the only code that changes the book, in `step` and at replay alike.
 #![cfg_attr(not(test), deny(clippy::disallowed_methods, clippy::disallowed_types, clippy::iter_over_hash_type))]
 
+mod agency;
 mod alternatives;
 mod apply;
 mod book;
+mod claim;
+mod conflicts;
 mod desk;
+mod done;
 pub mod entry;
+mod erosion;
 pub mod event;
+mod facts;
 pub mod invariants;
 mod policy;
 mod request;
+mod rewind;
 mod snapshot;
+mod taken;
 mod upkeep;
 
 pub use apply::ReplayError;
 pub use book::Units;
+pub use conflicts::{CONFLICTS_MAX, Conflict, ConflictKind, Totals};
 pub use desk::Desk;
 pub use entry::{Booked, Entry, Op, OpResult, OpWhat, Rejection, What};
 pub use event::{
     After, Agreement, Alternative, Ask, BookAsk, Effects, Event, Given, KnownKey, MAX_FACTS, MAX_RESERVE, Outcome,
     Refused,
 };
-pub use policy::{CohortSet, Policy, RefillPolicy, SeriesPolicy};
+pub use policy::{CohortSet, NativeBeside, OnOverrun, Policy, QuietWindow, RefillPolicy, SeriesPolicy};
 pub use snapshot::Snapshot;
 
 use crate::domain::ObjectName;

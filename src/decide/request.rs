@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use crate::domain::{
-    BookingId, BookingStatus, PartnerId, PersonNo, PersonRef, ReceiptMac, Refusal, SeriesId, Timestamp,
+    AllotmentMode, BookingId, Control, PartnerId, PersonNo, PersonRef, ReceiptMac, Refusal, SeriesId, Timestamp,
 };
 
 use super::alternatives::{self, Wanted};
@@ -56,9 +56,17 @@ impl Desk {
             effects.after_durable.push(reply(None, Outcome::Refused(Refused::plain(Refusal::RequestTooOld))));
             return;
         }
+        if self.book.control == Control::Stop {
+            effects.after_durable.push(reply(None, Outcome::Refused(Refused::plain(Refusal::StoppedByAgency))));
+            return;
+        }
         let remembered = self.book.refusals.get(&partner).map_or(0, |r| r.remembered);
         let (entry, outcome) = match self.judge(&partner, &ask) {
             Ok((no, person)) => self.sell(no, person, partner.clone(), &ask, effects),
+            Err((code, _)) if !code.is_remembered() => {
+                effects.after_durable.push(reply(None, Outcome::Refused(Refused::plain(code))));
+                return;
+            }
             // No room to remember another refusal: nothing is stored, and the reason stays unsaid.
             Err(_) if remembered >= self.policy.refused_keys_max => {
                 let outcome = Outcome::Refused(Refused::plain(Refusal::TooManyRefusals));
@@ -68,9 +76,7 @@ impl Desk {
             Err((code, no)) => self.refuse(code, no, &partner, &ask, effects),
         };
         effects.after_durable.push(reply(Some(entry), outcome));
-        if !self.book.waiting.is_empty() {
-            effects.after_durable.push(After::OpsWaiting);
-        }
+        self.wake_worker(effects);
     }
 
     /// May the request be granted? `Err` names the first check that fails.
@@ -81,6 +87,10 @@ impl Desk {
         let refuse = |code| Err((code, Some(no)));
         if fact.series != ask.series {
             return refuse(Refusal::SeriesMismatch);
+        }
+        let mode = self.policy.mode_of_fact(fact);
+        if mode == AllotmentMode::None {
+            return refuse(Refusal::SlotNotOffered);
         }
         if self.opens_at(no).is_some() {
             return refuse(Refusal::NotOpenYet);
@@ -95,17 +105,22 @@ impl Desk {
         if changed {
             return refuse(Refusal::SlotChanged);
         }
-        if slot.units.free() == 0 {
+        let on_request = mode == AllotmentMode::OnRequest;
+        if (if on_request { slot.remaining() } else { self.book.sellable(no) }) == 0 {
             return refuse(Refusal::SlotFull);
         }
-        match ask.person {
+        let person = match ask.person {
             PersonRef::Nobody(_) => refuse(Refusal::NotBookable),
             PersonRef::Known(person) => match self.bar(partner, person, &ask.series) {
                 None => Ok((no, person)),
                 Some(Bar::Own) => refuse(Refusal::PersonAlreadyBooked),
                 Some(Bar::Other) => refuse(Refusal::NotBookable),
             },
+        };
+        if on_request && person.is_ok() && self.book.pending >= self.policy.pending_max {
+            return refuse(Refusal::TooManyPending);
         }
+        person
     }
 
     /// When the slot opens, if that is still to come.
@@ -156,10 +171,15 @@ impl Desk {
             body: ask.body,
             partner_ref: ask.partner_ref.clone(),
         };
-        let entry = self.persist(What::Booked(booked), effects);
+        let on_request = self.mode(no) == AllotmentMode::OnRequest;
+        let what = if on_request { What::Requested(booked) } else { What::Booked(booked) };
+        let entry = self.persist(what, effects);
         let id = BookingId(entry);
         let booking = self.book.bookings[&id].view(id);
         let slot = Arc::new(self.book.slot(no).view().expect("a slot that is sold has a fact"));
+        if on_request {
+            return (entry, Outcome::Pending { booking, slot });
+        }
         self.asked_for(no);
         self.refill_after_sale(no, effects);
         (entry, Outcome::Booked { booking, slot })
@@ -229,8 +249,11 @@ impl Desk {
         let Some(booking) = self.book.bookings.get(&id).filter(|b| b.partner == *partner) else {
             return Outcome::Refused(Refused::plain(Refusal::UnknownBooking));
         };
-        if booking.status != BookingStatus::Booked {
+        if !booking.status.is_active() {
             return Outcome::Cancelled { booking: booking.view(id) };
+        }
+        if self.book.control == Control::Stop {
+            return Outcome::Refused(Refused::plain(Refusal::StoppedByAgency));
         }
         if if_match.is_some_and(|wanted| wanted != "*" && wanted != booking.view(id).etag()) {
             return Outcome::Refused(Refused::plain(Refusal::PreconditionFailed));
@@ -241,17 +264,17 @@ impl Desk {
         if fact.is_some_and(|fact| self.now >= fact.start) {
             return Outcome::Refused(Refused::plain(Refusal::SlotClosed));
         }
-        let coalesced = self.book.ops.get(&id.0).is_some_and(|op| !op.claimed);
+        // One that stands still between two converts has none that could have been run.
+        let unclaimed = |op: &super::book::PendingOp| !op.claimed;
+        let coalesced = booking.is_open() && self.book.ops.get(&booking.convert).is_none_or(unclaimed);
         self.persist(What::Cancelled { booking: id, coalesced }, effects);
         if let Some(no) = self.book.slot_no(&slot) {
             self.await_idle(no);
-            if !self.book.slot(no).is_open() {
+            if !self.book.slot(no).is_open() || self.holds_none(no) {
                 self.give_back(no, effects);
             }
         }
-        if !self.book.waiting.is_empty() {
-            effects.after_durable.push(After::OpsWaiting);
-        }
+        self.wake_worker(effects);
         Outcome::Cancelled { booking: self.book.bookings[&id].view(id) }
     }
 

@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::domain::{BookingId, Fact, KeyMac, PartnerId, Position, ReceiptMac, SlotKey, Timestamp, Touched};
+use crate::domain::{BookingId, Control, Fact, KeyMac, PartnerId, Position, ReceiptMac, SlotKey, Timestamp, Touched};
 
 use super::apply::ReplayError;
-use super::book::{Booking, Mark, Refusals, SlotNo, TokenCalls, Units};
+use super::book::{Booking, Counters, Mark, Refusals, SlotNo, TokenCalls, Units};
+use super::conflicts::Conflict;
 use super::desk::Desk;
 use super::entry::{Entry, Op, OpWhat};
 use super::event::KnownKey;
@@ -27,6 +28,12 @@ pub struct Snapshot {
     tokens: Vec<(PartnerId, TokenCalls)>,
     ops: Vec<Op>,
     reached: Vec<(Position, Timestamp)>,
+    newest: Position,
+    rewound: Option<(Position, Position)>,
+    control: Control,
+    held_until: Timestamp,
+    conflicts: Vec<Conflict>,
+    counters: Counters,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -36,6 +43,15 @@ struct SlotOutcome {
     version_since: Position,
     cut_off: Option<Timestamp>,
     last_op: Option<Position>,
+    idle_op: Option<Position>,
+    done: Position,
+    eroded: bool,
+    mend_tries: u32,
+    mended_at: Timestamp,
+    unsettled: bool,
+    rewound: bool,
+    overrun: u32,
+    held_until: Timestamp,
     touched: Position,
 }
 
@@ -47,6 +63,15 @@ impl Desk {
             version_since: slot.version_since,
             cut_off: slot.cut_off,
             last_op: slot.last_op,
+            idle_op: slot.idle_op,
+            done: slot.done,
+            eroded: slot.eroded,
+            mend_tries: slot.mend_tries,
+            mended_at: slot.mended_at,
+            unsettled: slot.unsettled,
+            rewound: slot.rewound,
+            overrun: slot.overrun,
+            held_until: slot.held_until,
             touched: slot.touched,
         });
         let bookings = self.book.bookings.iter().map(|(id, booking)| (*id, booking.clone()));
@@ -62,6 +87,12 @@ impl Desk {
             tokens: self.book.tokens.iter().map(|(p, t)| (p.clone(), t.clone())).collect(),
             ops: self.book.ops.values().map(|pending| pending.op.clone()).collect(),
             reached: self.reached.clone(),
+            newest: self.book.newest,
+            rewound: self.book.rewound,
+            control: self.book.control,
+            held_until: self.book.held_until,
+            conflicts: self.book.conflicts.iter().cloned().collect(),
+            counters: self.book.counters.clone(),
         }
     }
 
@@ -132,7 +163,19 @@ impl Desk {
             slot.version_since = outcome.version_since;
             slot.cut_off = outcome.cut_off;
             slot.last_op = outcome.last_op;
+            slot.idle_op = outcome.idle_op;
+            slot.done = outcome.done;
+            slot.eroded = outcome.eroded;
+            slot.mend_tries = outcome.mend_tries;
+            slot.mended_at = outcome.mended_at;
+            slot.unsettled = outcome.unsettled;
+            slot.rewound = outcome.rewound;
+            slot.seen = false;
+            slot.overrun = outcome.overrun;
+            slot.held_until = outcome.held_until;
             slot.touched = outcome.touched;
+            let pending = slot.units.pending;
+            book.pending += pending;
         }
         for (id, booking) in snapshot.bookings {
             if booking.status.is_active() {
@@ -155,15 +198,20 @@ impl Desk {
         }
         book.tokens = snapshot.tokens.into_iter().collect();
         for op in snapshot.ops {
-            let person = match &op.what {
-                OpWhat::Convert { person, series, .. } | OpWhat::Place { person, series, .. } => {
-                    Some((*person, series.clone()))
-                }
-                OpWhat::Cancel { booking, .. } => book.bookings.get(booking).map(|b| (b.person, b.series.clone())),
-                OpWhat::Take { .. } | OpWhat::Return { .. } | OpWhat::Mend { .. } => None,
-            };
+            if matches!(op.what, OpWhat::Mend { .. }) {
+                let no = book.slot_no_or_new(&op.slot);
+                book.slot_mut(no).mending = Some(op.position);
+            }
+            let person = book.person_of(&op.what);
             book.add_op(op, person);
         }
+        book.index_converts();
+        book.newest = snapshot.newest;
+        book.rewound = snapshot.rewound;
+        book.control = snapshot.control;
+        book.held_until = snapshot.held_until;
+        book.conflicts = snapshot.conflicts.into();
+        book.counters = snapshot.counters;
         self.reached = snapshot.reached;
         self.now = snapshot.at;
         self.next = snapshot.position.next();

@@ -1,6 +1,6 @@
 //! Units between demand and the native seller: refill, prewarm, idle return, cutoff.
 
-use crate::domain::{AllotmentMode, Refusal, Timestamp};
+use crate::domain::{AllotmentMode, Control, Refusal, Timestamp};
 
 use super::book::SlotNo;
 use super::desk::Desk;
@@ -21,8 +21,14 @@ impl Desk {
     /// Sets the instant at which the slot's free units go back if nobody asks until then.
     pub(super) fn await_idle(&mut self, no: SlotNo) {
         let slot = self.book.slot(no);
-        let due =
-            (slot.units.free() > 0 && slot.fact.is_some()).then(|| self.now.plus_ms(self.policy.refill.idle_return_ms));
+        // What cannot go back now is looked at again like units that stand idle.
+        let goes = self.holds_none(no) && self.mode(no).takes() && !self.book.is_frozen(no);
+        let wait_ms = if goes { 0 } else { self.policy.refill.idle_return_ms };
+        let due = (slot.units.free() > 0 && slot.fact.is_some()).then(|| self.now.plus_ms(wait_ms));
+        self.set_idle(no, due);
+    }
+
+    fn set_idle(&mut self, no: SlotNo, due: Option<Timestamp>) {
         let before = std::mem::replace(&mut self.book.slot_mut(no).idle_at, due);
         if let Some(before) = before {
             self.idle.remove(&(before, no));
@@ -33,7 +39,7 @@ impl Desk {
     }
 
     pub(super) fn refill_after_sale(&mut self, no: SlotNo, effects: &mut Effects) {
-        if self.book.slot(no).units.free() < self.policy.refill.low_water {
+        if self.book.sellable(no) < self.policy.refill.low_water {
             let high = self.policy.refill.high_water;
             self.take(no, high, effects);
         }
@@ -46,7 +52,9 @@ impl Desk {
         }
         let wanted = self.policy.refill.high_water.max(self.book.slot(no).demand);
         self.take(no, wanted, effects);
-        (self.book.slot(no).units.taking > 0).then_some(self.policy.refill_wait_ms)
+        let sells = self.mode(no) != AllotmentMode::OnRequest;
+        (self.book.slot(no).units.taking > 0 || (sells && self.book.is_frozen(no)))
+            .then_some(self.policy.refill_wait_ms)
     }
 
     /// Asks for units if the mode lets us, none are on their way, and the native seller has some left.
@@ -54,7 +62,10 @@ impl Desk {
         let refill = &self.policy.refill;
         let slot = self.book.slot(no);
         let left = slot.legacy_left();
-        let takes = self.policy.mode.takes()
+        let takes = self.mode(no).takes()
+            && self.book.control == Control::Run
+            && !self.holds_none(no)
+            && !self.book.is_frozen(no)
             && slot.is_open()
             && slot.units.taking == 0
             && self.now >= slot.no_take_before
@@ -76,28 +87,13 @@ impl Desk {
     pub(super) fn give_back(&mut self, no: SlotNo, effects: &mut Effects) {
         let slot = self.book.slot(no);
         let units = slot.units.free();
-        if units == 0 || self.policy.mode == AllotmentMode::Quota {
+        if units == 0 || !self.mode(no).takes() || self.book.is_frozen(no) {
             return;
         }
         let slot = slot.key.clone();
         self.persist(What::ReturnAsked { slot, units }, effects);
         self.await_idle(no);
         effects.after_durable.push(After::OpsWaiting);
-    }
-
-    /// Mode `quota`: the escrow is what the agency assigned. A fact older than our own newest op says nothing.
-    pub(super) fn follow_assignment(&mut self, no: SlotNo, effects: &mut Effects) {
-        let slot = self.book.slot(no);
-        let Some(fact) = slot.fact.as_ref().filter(|_| self.policy.mode == AllotmentMode::Quota) else { return };
-        let granted = fact.escrow_units.saturating_add(slot.units.converted);
-        // Units that were sold meanwhile are honoured: their converts will find whether the escrow still has them.
-        let granted = granted.max(slot.units.active());
-        if fact.last_op.map(|op| op.position) != slot.last_op || granted == slot.units.granted {
-            return;
-        }
-        let slot = slot.key.clone();
-        self.persist(What::Assigned { slot, granted }, effects);
-        self.await_idle(no);
     }
 
     /// Marks the slot as past its cutoff if it is.
@@ -119,18 +115,45 @@ impl Desk {
             self.pass_cutoff(no, effects);
             self.give_back(no, effects);
         }
-        for no in due(&self.idle, self.now) {
-            self.give_back(no, effects);
-            self.await_idle(no);
+        self.mind_quiet(effects);
+        self.return_idle(effects);
+        for no in due(&self.mends, self.now) {
+            self.mends.retain(|(_, of)| *of != no);
+            self.mend(no, effects);
+        }
+        self.recheck_due(effects);
+        self.follow_vanished(effects);
+        self.settle_some(effects);
+        if self.pace.due(self.policy.on_request_per_s).is_some_and(|due| due <= self.now) {
+            self.pace.told();
+            self.wake_worker(effects);
         }
         self.prewarm(effects);
+    }
+
+    /// Free units that nobody asked for go back; while the agency wants units back, all do.
+    pub(super) fn return_idle(&mut self, effects: &mut Effects) {
+        let until = self.drain_until.map_or(self.now, |until| until.max(self.now));
+        let due = due(&self.idle, until);
+        if due.len() < PER_TICK_MAX {
+            self.drain_until = None;
+        }
+        for no in due {
+            self.give_back(no, effects);
+            self.await_idle(no);
+            // What cannot go back must not stand in the way of what can.
+            if self.book.slot(no).idle_at.is_some_and(|at| at <= until) {
+                self.set_idle(no, Some(until.plus_ms(1)));
+            }
+        }
     }
 
     /// Gives open slots their first units, soonest first, at a bounded rate.
     fn prewarm(&mut self, effects: &mut Effects) {
         let refill = &self.policy.refill;
         let (units, rate) = (refill.prewarm_units, refill.prewarm_per_s);
-        if units == 0 || rate == 0 || self.policy.mode == AllotmentMode::Quota {
+        let held = self.now < self.book.held_until || self.policy.is_quiet(self.now);
+        if units == 0 || rate == 0 || held || self.book.control != Control::Run {
             return;
         }
         // After a pause the rate is not made up for: at most one second's worth at once.
@@ -154,9 +177,14 @@ impl Desk {
         let prewarm =
             (!self.cold.is_empty() && self.policy.refill.prewarm_units > 0 && self.policy.refill.prewarm_per_s > 0)
                 .then(|| self.prewarmed_at.plus_ms(i64::from(1_000 / self.policy.refill.prewarm_per_s).max(20)));
-        let cutoff = self.cutoffs.first().map(|(at, _)| *at);
-        let idle = self.idle.first().map(|(at, _)| *at);
-        [prewarm, cutoff, idle].into_iter().flatten().min()
+        let prewarm = prewarm
+            .filter(|_| self.book.control == Control::Run && !self.was_quiet)
+            .map(|at| at.max(self.book.held_until));
+        let at_once = (self.drain_until.is_some() || self.settle_from.is_some()).then_some(self.now);
+        let firsts = [&self.cutoffs, &self.idle, &self.mends].map(|of| of.first().map(|(at, _)| *at));
+        let of_bookings = [&self.rechecks, &self.vanishing].map(|of| of.first().map(|(at, _)| *at));
+        let others = [prewarm, at_once, self.quiet_edge, self.settle_at, self.pace.due(self.policy.on_request_per_s)];
+        firsts.into_iter().chain(of_bookings).chain(others).flatten().min()
     }
 }
 

@@ -12,6 +12,8 @@ pub struct Told {
     pub person: PersonNo,
     pub series: SeriesId,
     pub slot: SlotKey,
+    /// The op that wrote it, or was to.
+    pub op: Position,
     pub in_legacy: InLegacy,
     pub ended: Option<EndReason>,
 }
@@ -31,14 +33,16 @@ pub enum InLegacy {
 pub fn replay(entries: &[Entry]) -> BTreeMap<BookingId, Told> {
     let mut bookings: BTreeMap<BookingId, Told> = BTreeMap::new();
     let mut cancels: BTreeMap<Position, BookingId> = BTreeMap::new();
+    let mut again: BTreeMap<Position, BookingId> = BTreeMap::new();
     for entry in entries {
         match &entry.what {
-            What::Booked(b) => {
+            What::Booked(b) | What::Requested(b) => {
                 let told = Told {
                     partner: b.partner.clone(),
                     person: b.person,
                     series: b.series.clone(),
                     slot: b.slot.clone(),
+                    op: entry.position,
                     in_legacy: InLegacy::Waiting,
                     ended: None,
                 };
@@ -53,6 +57,23 @@ pub fn replay(entries: &[Entry]) -> BTreeMap<BookingId, Told> {
                     }
                 }
             }
+            What::Redriven { booking } => {
+                again.insert(entry.position, *booking);
+                if let Some(told) = bookings.get_mut(booking) {
+                    let by_partner = told.ended == Some(EndReason::PartnerCancelled);
+                    (told.op, told.in_legacy) = (entry.position, InLegacy::Waiting);
+                    told.ended = told.ended.filter(|_| by_partner);
+                }
+            }
+            What::Displaced { booking, reason, cancel } => {
+                cancels.insert(entry.position, *booking);
+                if let Some(told) = bookings.get_mut(booking) {
+                    told.ended.get_or_insert(*reason);
+                    if !*cancel {
+                        told.in_legacy = InLegacy::Absent;
+                    }
+                }
+            }
             What::LegacyCancelled { booking } => {
                 if let Some(told) = bookings.get_mut(booking) {
                     told.ended.get_or_insert(EndReason::LegacyCancelled);
@@ -60,7 +81,8 @@ pub fn replay(entries: &[Entry]) -> BTreeMap<BookingId, Told> {
                 }
             }
             What::OpDone { op, result } => {
-                if let Some(told) = bookings.get_mut(&BookingId(*op)) {
+                let written = again.get(op).copied().unwrap_or(BookingId(*op));
+                if let Some(told) = bookings.get_mut(&written) {
                     converted(told, result);
                 } else if let Some(told) = cancels.get(op).and_then(|booking| bookings.get_mut(booking)) {
                     turned_back(told, result);
@@ -83,7 +105,7 @@ impl Unfinished {
 
     pub fn take(&mut self, entry: &Entry) {
         match &entry.what {
-            What::Booked(_) => {
+            What::Booked(_) | What::Requested(_) => {
                 self.0.insert(entry.position, BookingId(entry.position));
             }
             What::Cancelled { booking, coalesced: false } => {
@@ -117,7 +139,9 @@ fn converted(told: &mut Told, result: &OpResult) {
 }
 
 fn turned_back(told: &mut Told, result: &OpResult) {
-    if matches!(result, OpResult::TurnedBack | OpResult::AlreadyCancelled) && told.in_legacy != InLegacy::Absent {
+    if matches!(result, OpResult::TurnedBack | OpResult::GivenUp | OpResult::AlreadyCancelled)
+        && told.in_legacy != InLegacy::Absent
+    {
         told.in_legacy = InLegacy::Cancelled;
     }
 }

@@ -98,6 +98,7 @@ fn reason_code(reason: EndReason) -> &'static str {
         EndReason::PersonBookedNatively => "displaced_person_booked_natively",
         EndReason::LegacyRefused => "displaced_refused_by_legacy",
         EndReason::NoPlace => "no_place_on_request",
+        EndReason::CapacityCut => "displaced_capacity_cut",
     }
 }
 
@@ -205,7 +206,7 @@ fn both(evidence: &Evidence<'_>, bookings: &BTreeMap<BookingId, Told>, verdict: 
     let mut known = BTreeSet::new();
     let (mut active, mut ended) = (0, 0);
     for (id, told) in bookings {
-        let op = (evidence.op_id)(id.0);
+        let op = (evidence.op_id)(told.op);
         let reservation = evidence.recount.by_op.get(&op);
         known.insert(op);
         let stands = match reservation.map(|reservation| reservation.status) {
@@ -248,7 +249,10 @@ fn feeds(evidence: &Evidence<'_>, bookings: &BTreeMap<BookingId, Told>, verdict:
             (shown.map(String::as_str), ended),
             (Some("booked"), None)
                 | (Some("cancelling" | "cancelled"), Some(EndReason::PartnerCancelled | EndReason::LegacyCancelled))
-                | (Some("displaced"), Some(EndReason::PersonBookedNatively | EndReason::LegacyRefused))
+                | (
+                    Some("displaced"),
+                    Some(EndReason::PersonBookedNatively | EndReason::LegacyRefused | EndReason::CapacityCut)
+                )
         );
         if !agrees {
             differ.push(format!("{}: feed {shown:?}, ledger {ended:?}", acknowledged.id));

@@ -6,10 +6,12 @@ use serde::{Deserialize, Serialize};
 
 use super::{BookingId, PartnerId, PersonNo, Position, SeriesId, SlotKey, SlotVersion, Timestamp};
 
-/// Life of a booking. HELD, PENDING and EXPIRED exist once holds and on-request slots do.
+/// Life of a booking. HELD and EXPIRED exist once holds do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum BookingStatus {
+    /// Asked of the legacy system (mode `on_request`); nothing is promised yet.
+    Pending,
     /// Durable and acknowledged; `Sync` says whether the legacy system has it.
     Booked,
     /// Cancelled by the partner; the unit is free once the legacy system has turned it back.
@@ -17,21 +19,25 @@ pub enum BookingStatus {
     Cancelled,
     /// Cannot be honoured any more; the partner sees a reason class.
     Displaced,
+    /// A pending booking that the legacy system did not take.
+    Refused,
 }
 
 impl BookingStatus {
     pub fn code(self) -> &'static str {
         match self {
+            BookingStatus::Pending => "pending",
             BookingStatus::Booked => "booked",
             BookingStatus::Cancelling => "cancelling",
             BookingStatus::Cancelled => "cancelled",
             BookingStatus::Displaced => "displaced",
+            BookingStatus::Refused => "refused",
         }
     }
 
     /// Does the booking bar its person from another one in the series?
     pub fn is_active(self) -> bool {
-        matches!(self, BookingStatus::Booked)
+        matches!(self, BookingStatus::Booked | BookingStatus::Pending)
     }
 }
 
@@ -61,7 +67,7 @@ impl Sync {
 }
 
 /// Why a booking ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum EndReason {
     PartnerCancelled,
@@ -73,6 +79,8 @@ pub enum EndReason {
     LegacyRefused,
     /// An on-request booking found no place.
     NoPlace,
+    /// The agency cut the slot below what was sold, and has chosen not to honour the newest (rule 12).
+    CapacityCut,
 }
 
 impl EndReason {
@@ -81,9 +89,22 @@ impl EndReason {
         match self {
             EndReason::PartnerCancelled => "partner_cancelled",
             EndReason::NoPlace => "no_place",
-            EndReason::LegacyCancelled | EndReason::PersonBookedNatively | EndReason::LegacyRefused => {
-                "agency_cancelled"
-            }
+            EndReason::LegacyCancelled
+            | EndReason::PersonBookedNatively
+            | EndReason::LegacyRefused
+            | EndReason::CapacityCut => "agency_cancelled",
+        }
+    }
+
+    /// For operators and metrics; partners read `public_code`.
+    pub fn code(self) -> &'static str {
+        match self {
+            EndReason::PartnerCancelled => "partner_cancelled",
+            EndReason::LegacyCancelled => "legacy_cancelled",
+            EndReason::PersonBookedNatively => "person_booked_natively",
+            EndReason::LegacyRefused => "legacy_refused",
+            EndReason::NoPlace => "no_place",
+            EndReason::CapacityCut => "capacity_cut",
         }
     }
 }

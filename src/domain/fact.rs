@@ -60,6 +60,8 @@ pub struct SlotFact {
     pub escrow_units: u32,
     pub last_op: Option<OpId>,
     pub opens_at: Option<Timestamp>,
+    /// Code of the slot's class, which says where its units come from; `None` where the legacy system has no classes.
+    pub class: Option<Arc<str>>,
     pub version: SlotVersion,
     pub row: Arc<Row>,
 }
@@ -92,7 +94,7 @@ pub struct SlotView {
     pub series: SeriesId,
     pub start: Timestamp,
     pub version: SlotVersion,
-    /// capacity − native − active bridge bookings, never below 0 (booking rules, Published remaining).
+    /// capacity − native − active and pending bridge bookings, never below 0 (booking rules, Published remaining).
     pub remaining: u32,
     /// Open in the legacy system, before its cutoff and already opened.
     pub open: bool,

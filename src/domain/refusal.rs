@@ -30,6 +30,8 @@ pub enum Refusal {
     SlotFull,
     SlotChanged,
     SeriesMismatch,
+    /// The slot's class is published and not sold through partners.
+    SlotNotOffered,
     /// The caller's own booking, with its id.
     PersonAlreadyBooked,
     /// Everything about a person that this partner did not itself cause: one answer.
@@ -41,16 +43,21 @@ pub enum Refusal {
     ReceiptUsed,
     TokenLimitReached,
     TooManyRefusals,
+    /// Too many on-request bookings wait for the legacy system.
+    TooManyPending,
+    /// The agency's switch says STOP (rule 33).
+    StoppedByAgency,
 }
 
 impl Refusal {
-    pub const ALL: [Refusal; 15] = [
+    pub const ALL: [Refusal; 18] = [
         Refusal::UnknownSlot,
         Refusal::NotOpenYet,
         Refusal::SlotClosed,
         Refusal::SlotFull,
         Refusal::SlotChanged,
         Refusal::SeriesMismatch,
+        Refusal::SlotNotOffered,
         Refusal::PersonAlreadyBooked,
         Refusal::NotBookable,
         Refusal::UnknownBooking,
@@ -60,6 +67,8 @@ impl Refusal {
         Refusal::ReceiptUsed,
         Refusal::TokenLimitReached,
         Refusal::TooManyRefusals,
+        Refusal::TooManyPending,
+        Refusal::StoppedByAgency,
     ];
 
     pub fn code(self) -> &'static str {
@@ -70,6 +79,7 @@ impl Refusal {
             Refusal::SlotFull => "slot_full",
             Refusal::SlotChanged => "slot_changed",
             Refusal::SeriesMismatch => "series_mismatch",
+            Refusal::SlotNotOffered => "slot_not_offered",
             Refusal::PersonAlreadyBooked => "person_already_booked",
             Refusal::NotBookable => "not_bookable",
             Refusal::UnknownBooking => "unknown_booking",
@@ -79,6 +89,8 @@ impl Refusal {
             Refusal::ReceiptUsed => "receipt_used",
             Refusal::TokenLimitReached => "token_limit_reached",
             Refusal::TooManyRefusals => "too_many_refusals",
+            Refusal::TooManyPending => "too_many_pending",
+            Refusal::StoppedByAgency => "stopped_by_agency",
         }
     }
 
@@ -91,6 +103,7 @@ impl Refusal {
             | Refusal::SlotFull
             | Refusal::SlotChanged
             | Refusal::SeriesMismatch
+            | Refusal::SlotNotOffered
             | Refusal::PersonAlreadyBooked
             | Refusal::NotBookable => true,
             Refusal::UnknownBooking
@@ -99,14 +112,19 @@ impl Refusal {
             | Refusal::RequestTooOld
             | Refusal::ReceiptUsed
             | Refusal::TokenLimitReached
-            | Refusal::TooManyRefusals => false,
+            | Refusal::TooManyRefusals
+            | Refusal::TooManyPending
+            | Refusal::StoppedByAgency => false,
         }
     }
 
     pub fn retry(self) -> Retry {
         match self {
             Refusal::SlotFull | Refusal::SlotChanged | Refusal::NotOpenYet => Retry::NewKey,
-            Refusal::TooManyRefusals | Refusal::TokenLimitReached => Retry::SameKey,
+            Refusal::TooManyRefusals
+            | Refusal::TokenLimitReached
+            | Refusal::TooManyPending
+            | Refusal::StoppedByAgency => Retry::SameKey,
             _ => Retry::Never,
         }
     }

@@ -36,6 +36,11 @@ impl Timestamp {
         (self.0 + SEOUL_OFFSET_MS).div_euclid(DAY_MS) as i32
     }
 
+    /// The instant at which that day begins in Seoul.
+    pub fn seoul_midnight(day: i32) -> Timestamp {
+        Timestamp(i64::from(day) * DAY_MS - SEOUL_OFFSET_MS)
+    }
+
     /// RFC 3339 with `+09:00`; seconds, and milliseconds only where there are any.
     pub fn rfc3339(self) -> String {
         let local =

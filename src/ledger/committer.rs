@@ -321,8 +321,12 @@ fn number(event: &mut Event, place: u64) {
         | Event::Claim { ticket, .. }
         | Event::GiveBack { ticket, .. }
         | Event::Fence { ticket, .. } => *ticket = place,
-        Event::OpDone { .. } | Event::OpInDoubt { .. } | Event::Release { .. } | Event::Switch { .. } | Event::Tick => {
-        }
+        Event::OpDone { .. }
+        | Event::OpInDoubt { .. }
+        | Event::Release { .. }
+        | Event::Switch { .. }
+        | Event::Redrive { .. }
+        | Event::Tick => {}
     }
 }
 

@@ -16,7 +16,7 @@ use super::{Head, LedgerError, files};
 use crate::domain::{Incarnation, Position};
 
 /// Changes whenever the payload's type does.
-pub const FORMAT: u32 = 1;
+pub const FORMAT: u32 = 2;
 
 const MAGIC: [u8; 8] = *b"SBDESK\r\n";
 const HEADER_BYTES: usize = 8 + 4 + 8 + 8 + 32;

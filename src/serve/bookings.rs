@@ -45,6 +45,7 @@ pub(super) enum Told {
     ("Idempotency-Key" = String, Header, description = "`[A-Za-z0-9._~-]{16,64}`, a structured-field string or bare"),
 ), responses(
     (status = 201, description = "Booked and durable; `Location` names the booking", body = BookingAnswer),
+    (status = 202, description = "Durable and asked of the agency's system (status `pending`); `Location` names the booking", body = BookingAnswer),
     (status = "4XX", description = "Problem", body = ProblemAnswer, content_type = "application/problem+json"),
     (status = "5XX", description = "Problem", body = ProblemAnswer, content_type = "application/problem+json"),
 ))]
@@ -153,9 +154,9 @@ pub(super) fn answered(decided: Decided) -> Response {
     response
 }
 
-/// The answer to a booking request: a 201 names the booking, whose id is the position of its entry.
+/// The answer to a booking request: a 201 or 202 names the booking, whose id is the position of its entry.
 fn booked(api: &Api, partner: &PartnerId, decided: Decided) -> Response {
-    let made = decided.entry.filter(|_| decided.status == 201).map(BookingId);
+    let made = decided.entry.filter(|_| matches!(decided.status, 201 | 202)).map(BookingId);
     let mut response = answered(decided);
     if let Some(id) = made {
         let address = format!("{}{BOOKINGS}/{id}", api.parts.settings.public_url);

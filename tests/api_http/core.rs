@@ -51,6 +51,7 @@ async fn stocked(dir: &tempfile::TempDir, capacity: u32) -> Bridge {
         escrow_units: 0,
         last_op: None,
         opens_at: None,
+        class: None,
         version: SlotVersion(0xab),
         row: Arc::new(Row(Box::new([]))),
     };

@@ -1,4 +1,5 @@
 //! A desk with a site and ten persons, and short words for what partners, the legacy system and the worker do to it.
+#![allow(dead_code)] // every test binary uses a part of it
 
 use std::sync::Arc;
 
@@ -44,6 +45,7 @@ pub fn slot(name: &str, capacity: u32) -> SlotFact {
         escrow_units: 0,
         last_op: None,
         opens_at: None,
+        class: None,
         version: SlotVersion(1),
         row: Arc::new(Row(Box::new([]))),
     }
@@ -139,6 +141,28 @@ impl Table {
         }
     }
 
+    /// A fact of the slot as it should be after our newest op `last_op`.
+    pub fn level(&self, name: &str, capacity: u32, last_op: Option<Position>) -> SlotFact {
+        let units = self.desk.units(&key(name)).unwrap();
+        let last_op = last_op.map(|position| OpId { incarnation: Incarnation(1), position });
+        let (escrow_units, counter) = (units.granted - units.converted, Some(units.granted));
+        SlotFact { escrow_units, counter, last_op, ..slot(name, capacity) }
+    }
+
+    pub fn given(&mut self) -> Vec<Given> {
+        let after = self.step(Event::Claim { ticket: 0, max: 50 });
+        after.into_iter().find_map(|a| if let After::Claimed { ops, .. } = a { Some(ops) } else { None }).unwrap()
+    }
+
+    /// Ends the process: what a replay over the same facts makes of the entries.
+    pub fn restarted(&mut self, facts: Vec<Fact>, policy: Policy) {
+        let persons =
+            (0..10).map(|n| Fact::Person(PersonFact { person: PersonNo(n), cohort: CohortNo(1), bookable: true }));
+        let facts = persons.chain(facts).map(|fact| (Position(1), fact));
+        self.desk = Desk::replay(policy, None, facts, self.entries.iter().cloned()).unwrap();
+        assert_eq!(self.desk.broken(), [], "an invariant broke over a restart");
+    }
+
     pub fn claim(&mut self) -> Vec<Op> {
         let after = self.step(Event::Claim { ticket: 0, max: 50 });
         after
@@ -152,6 +176,11 @@ impl Table {
 
     pub fn done(&mut self, op: &Op, result: OpResult) {
         self.step(Event::OpDone { op: op.position, result });
+    }
+
+    pub fn take_op(&self) -> Position {
+        let takes = self.entries.iter().rev().find(|e| matches!(e.what, What::TakeAsked { .. }));
+        takes.expect("a take was asked").position
     }
 
     /// Gives the slot units through a refused request and its take.

@@ -27,6 +27,7 @@ impl World {
                 escrow_units: slot.escrow,
                 last_op: slot.last_op.map(|position| OpId { incarnation: Incarnation(1), position }),
                 opens_at: None,
+                class: None,
                 version: SlotVersion(slot.version),
                 row: no_row(),
             };

@@ -1,0 +1,92 @@
+//! What the agency says: its switch (rule 33), requests for units, and the hours at which none are held.
+//!
+//! Draining is bounded: a tick handles so many slots. Slots with free units stand in `idle` by the instant at which
+//! these go back; while units are wanted back, all that stood there until `drain_until` are due now.
+
+use crate::domain::{AllotmentMode, Control, SlotKey};
+
+use super::book::SlotNo;
+use super::desk::Desk;
+use super::entry::What;
+use super::event::{After, Effects};
+
+/// A repeated request for units prolongs the hold no more often than this.
+const HOLD_AGAIN_MS: i64 = 60_000;
+
+impl Desk {
+    pub(super) fn mode(&self, no: SlotNo) -> AllotmentMode {
+        self.policy.mode_of(self.book.slot(no).class.as_deref())
+    }
+
+    pub(super) fn switch(&mut self, control: Control, effects: &mut Effects) {
+        if control == self.book.control {
+            return;
+        }
+        self.persist(What::Switched { control }, effects);
+        if control == Control::Drain {
+            self.drain(effects);
+        }
+    }
+
+    /// Is the slot to hold no free units now?
+    pub(super) fn holds_none(&self, no: SlotNo) -> bool {
+        let held_until = self.book.held_until.max(self.book.slot(no).held_until);
+        self.book.control == Control::Drain || self.now < held_until || self.policy.is_quiet(self.now)
+    }
+
+    /// Every free unit that stands idle now goes back.
+    pub(super) fn drain(&mut self, effects: &mut Effects) {
+        self.drain_until = Some(self.now.plus_ms(self.policy.refill.idle_return_ms));
+        self.return_idle(effects);
+    }
+
+    /// The agency wants units back. Answers how many of them are not back yet.
+    pub(super) fn give_back_asked(&mut self, ticket: u64, slot: Option<SlotKey>, effects: &mut Effects) {
+        let until = self.now.plus_ms(self.policy.release_hold_ms);
+        let wanted = slot.as_ref().map(|key| self.book.slot_no(key));
+        let held = match wanted {
+            None => Some(self.book.held_until),
+            Some(Some(no)) => Some(self.book.slot(no).held_until),
+            // A slot that was never seen has no units.
+            Some(None) => None,
+        };
+        if let Some(held) = held.filter(|held| until.since_ms(*held) >= HOLD_AGAIN_MS) {
+            self.persist(What::HeldBack { slot, until }, effects);
+            if wanted.is_none() && self.now >= held {
+                self.drain_until = Some(self.now.plus_ms(self.policy.refill.idle_return_ms));
+            }
+        }
+        let left = match wanted {
+            Some(Some(no)) => {
+                self.give_back(no, effects);
+                self.left_to_return(no)
+            }
+            Some(None) => 0,
+            None => {
+                self.return_idle(effects);
+                (0..self.book.slots.len() as u32).map(|no| self.left_to_return(SlotNo(no))).sum()
+            }
+        };
+        effects.after_durable.push(After::GivenBack { ticket, left });
+    }
+
+    /// Units that are to go back and are not back. What the agency assigned itself stays; of a slot that is gone none
+    /// can be returned.
+    fn left_to_return(&self, no: SlotNo) -> u64 {
+        let slot = self.book.slot(no);
+        if slot.fact.is_none() || !self.mode(no).takes() {
+            return 0;
+        }
+        u64::from(slot.units.free()) + u64::from(slot.units.returning)
+    }
+
+    /// At the beginning of a quiet window everything goes back.
+    pub(super) fn mind_quiet(&mut self, effects: &mut Effects) {
+        let is_quiet = self.policy.is_quiet(self.now);
+        if is_quiet && !self.was_quiet {
+            self.drain(effects);
+        }
+        self.was_quiet = is_quiet;
+        self.quiet_edge = self.policy.next_quiet_edge(self.now);
+    }
+}

@@ -1,0 +1,154 @@
+//! Restores (rules 28 and 32): which side is behind, what is driven again, and what a slot's account is afterwards.
+//!
+//! An op that is driven again keeps its id, so one that was not lost answers as before. That is why everything told
+//! after the point was asked is driven again, although some of it was applied before the point: too much costs a
+//! statement, too little loses a booking.
+
+use crate::domain::{BookingId, BookingStatus, OpId, Position, Sync, Timestamp};
+
+use super::apply::ReplayError;
+use super::book::Book;
+use super::desk::Desk;
+use super::entry::{Op, OpWhat, What};
+use super::event::{After, Agreement, Effects};
+
+/// Slots that one tick looks at for being settled, and settles.
+const LOOKED_AT_MAX: usize = 20_000;
+
+impl Book {
+    /// Rule 28: what the legacy system told after it had reached `after` may be lost there.
+    pub(super) fn apply_rewound(
+        &mut self,
+        position: Position,
+        at: Timestamp,
+        after: Position,
+    ) -> Result<(), ReplayError> {
+        let again: Vec<BookingId> = self
+            .bookings
+            .iter()
+            .filter(|(_, b)| b.written > after || b.ended > after || b.is_open() || b.vanished_at.is_some())
+            .map(|(id, _)| *id)
+            .collect();
+        for id in again {
+            self.drive_again(position, at, id, after)?;
+        }
+        for slot in self.slots.iter_mut().filter(|slot| slot.done > after) {
+            (slot.unsettled, slot.rewound, slot.seen) = (true, true, false);
+        }
+        self.newest = after;
+        self.rewound = Some((after, position));
+        self.counters.rewound += 1;
+        Ok(())
+    }
+
+    fn drive_again(
+        &mut self,
+        position: Position,
+        at: Timestamp,
+        id: BookingId,
+        after: Position,
+    ) -> Result<(), ReplayError> {
+        let Some(booking) = self.bookings.get_mut(&id) else { return Ok(()) };
+        let alive = matches!(booking.status, BookingStatus::Booked | BookingStatus::Cancelling);
+        booking.vanished_at = None;
+        // What backed a booking that waits may be lost as well as what is written.
+        booking.honour |= alive || booking.status == BookingStatus::Pending;
+        if booking.stands && alive && booking.written > after {
+            booking.sync = Sync::Queued;
+            booking.stands = false;
+            let (slot, person, series) = (booking.slot.clone(), booking.person, booking.series.clone());
+            let (convert, on_request) = (booking.convert, booking.on_request);
+            let no = self.slot_no_or_new(&slot);
+            let account = &mut self.slot_mut(no).units;
+            account.converted -= 1;
+            let (of_person, series) = ((person, series.clone()), series);
+            let what = if on_request {
+                account.granted -= 1;
+                account.pending += 1;
+                self.pending += 1;
+                OpWhat::Place { booking: id, person, series }
+            } else {
+                account.booked += 1;
+                OpWhat::Convert { booking: id, person, series }
+            };
+            self.add_op(Op { position: convert, slot, what }, Some(of_person));
+            self.touch_booking(id, position, at);
+        } else if !booking.stands && booking.ended > after && booking.cancel.is_some() {
+            self.stands_again(id)?;
+        }
+        Ok(())
+    }
+
+    /// The reservation of an ended booking may stand in the legacy system: its cancel op runs (again).
+    pub(super) fn stands_again(&mut self, id: BookingId) -> Result<(), ReplayError> {
+        let misfit = |what| ReplayError::DoesNotFit { position: id.0, what };
+        let Some(booking) = self.bookings.get_mut(&id) else { return Err(misfit("the booking is unknown")) };
+        let Some(cancel) = booking.cancel.filter(|_| !booking.stands && !booking.status.is_active()) else {
+            return Err(misfit("the booking is not one to cancel again"));
+        };
+        booking.stands = true;
+        let (slot, of_person) = (booking.slot.clone(), (booking.person, booking.series.clone()));
+        let what = OpWhat::Cancel { booking: id, convert: booking.convert };
+        let no = self.slot_no_or_new(&slot);
+        let account = &mut self.slot_mut(no).units;
+        account.converted += 1;
+        account.granted += 1;
+        self.add_op(Op { position: cancel, slot, what }, Some(of_person));
+        Ok(())
+    }
+}
+
+impl Desk {
+    pub(super) fn fence(&mut self, ticket: u64, last_op: Option<OpId>, ours: bool, effects: &mut Effects) {
+        let agreement = self.agreement(last_op, ours);
+        let agreement = match agreement {
+            Agreement::LegacyBehind { .. } => {
+                let after = last_op.map_or(Position::ZERO, |op| op.position);
+                let before = self.book.ops.len();
+                self.persist(What::LegacyRewound { after }, effects);
+                self.settle_at = Some(self.now.plus_ms(self.policy.settle_ms));
+                effects.after_durable.push(After::OpsWaiting);
+                Agreement::LegacyBehind { again: (self.book.ops.len() - before) as u64 }
+            }
+            other => other,
+        };
+        if !self.book.given_up.is_empty() {
+            // What the mirror held at the start is settled now; later facts settle as they come.
+            self.settle_from = Some(0);
+        }
+        effects.after_durable.push(After::Fenced { ticket, agreement });
+    }
+
+    fn agreement(&self, last_op: Option<OpId>, ours: bool) -> Agreement {
+        let newest = self.book.newest;
+        match last_op.map(|op| op.position) {
+            None if newest == Position::ZERO => Agreement::Level,
+            None => Agreement::LegacyBehind { again: 0 },
+            Some(op) if self.book.is_given_up(op) => Agreement::LedgerBehind,
+            // Of this ledger by its name, and never asked: somebody else runs under it.
+            Some(op) if !ours || op >= self.next => Agreement::Foreign,
+            Some(op) if op < newest => Agreement::LegacyBehind { again: 0 },
+            Some(_) => Agreement::Level,
+        }
+    }
+
+    /// Looks at slots whose row did not change since a restore: what is known of them is taken as it is.
+    pub(super) fn settle_some(&mut self, effects: &mut Effects) {
+        if self.settle_at.is_some_and(|at| at <= self.now) {
+            self.settle_at = None;
+            self.book.slots.iter_mut().filter(|slot| slot.unsettled).for_each(|slot| slot.seen = true);
+            self.settle_from = Some(0);
+        }
+        let Some(from) = self.settle_from else { return };
+        let until = (from + LOOKED_AT_MAX).min(self.book.slots.len());
+        for at in from..until {
+            let no = super::book::SlotNo(at as u32);
+            self.reconcile(no, effects);
+        }
+        self.settle_from = (until < self.book.slots.len()).then_some(until);
+        if self.settle_from.is_none() && self.settle_at.is_none() && self.book.slots.iter().any(|s| s.unsettled) {
+            // Ops of theirs are on the way still.
+            self.settle_at = Some(self.now.plus_ms(self.policy.settle_ms));
+        }
+    }
+}
