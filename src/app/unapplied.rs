@@ -38,7 +38,7 @@ pub fn unapplied(files: &Files) -> Result<Unapplied, UnappliedFailed> {
         reader.replay(head, |entries| Desk::replay(Policy::default(), state, std::iter::empty(), entries))?;
     let (desk, reached) = replayed;
     let mut desk = desk?;
-    let (free_units, unapplied) = desk.totals();
+    let totals = desk.totals();
     let slots = desk.everything().0.into_iter().filter_map(|touched| match touched {
         Touched::SlotGone(key, _) => Some(key),
         Touched::Slot(view) => Some(view.key.clone()),
@@ -51,5 +51,5 @@ pub fn unapplied(files: &Files) -> Result<Unapplied, UnappliedFailed> {
     });
     let mut slots: Vec<(SlotKey, u32)> = sold.collect();
     slots.sort();
-    Ok(Unapplied { position: reached.position, unapplied, free_units, slots })
+    Ok(Unapplied { position: reached.position, unapplied: totals.unapplied, free_units: totals.free, slots })
 }
