@@ -262,9 +262,9 @@ fn a_release_request_returns_units_says_what_is_left_and_holds_off_takes() {
 
 #[test]
 fn in_a_quiet_window_no_units_are_held() {
-    // NOW is Saturday, 20:00 in Seoul.
+    // NOW is Sunday, 20:00 in Seoul.
     let window =
-        QuietWindow { from_min: 23 * 60, until_min: 60, weekdays: [false, false, false, false, false, true, false] };
+        QuietWindow { from_min: 23 * 60, until_min: 60, weekdays: [false, false, false, false, false, false, true] };
     let mut t = Table::with(Policy { quiet: vec![window], ..policy() });
     t.stocked("A", 10);
     t.step(Event::Tick);

@@ -63,8 +63,9 @@ fn rule_30_an_eroded_slot_is_frozen_and_mended_and_loses_what_is_lost() {
 fn rule_30_a_mend_never_takes_what_is_sold() {
     let mut t = Table::new();
     t.stocked("A", 2);
+    let take = t.take_op();
     t.booked(naver(), "A", 1);
-    let fact = t.level("A", 2, Some(t.take_op()));
+    let fact = t.level("A", 2, Some(take));
     t.facts(vec![Fact::Slot(SlotFact { counter: Some(0), ..fact })]);
     let mend = mend(&mut t);
     t.done(&mend, OpResult::Mended { added: 1, lost: 9, over: 1 });

@@ -8,6 +8,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use ledger_kit::{open, partner, small_segments, submission};
+use slotbridge::app::{self, Files};
 use slotbridge::decide::{
     Ask, BookAsk, CohortSet, Desk, Entry, Event, Op, OpResult, OpWhat, Outcome, Policy, SeriesPolicy, Snapshot,
 };
@@ -201,4 +202,26 @@ fn a_restart_ends_in_the_same_state_whatever_became_of_the_snapshots() {
         began_from.push(began);
     }
     assert_eq!(began_from, [Some(second), Some(first), None]);
+}
+
+#[test]
+fn what_is_sold_and_not_applied_is_told_by_slot_from_the_files_alone() {
+    let (dir, snapshots) = (tempfile::tempdir().expect("a directory"), tempfile::tempdir().expect("a directory"));
+    let mut running = Running::begin(dir.path());
+    let mut files = Files::of(dir.path());
+    (files.ledger, files.snapshots) = (dir.path().to_owned(), snapshots.path().to_owned());
+    running.work(0..15);
+    save(running.committer.store(), running.committer.desk(), snapshots.path());
+    running.work(15..PEOPLE);
+    // Beside the ledger's owner, as an operator would while the daemon runs.
+    let told = app::unapplied(&files).expect("a list");
+    let desk = running.committer.desk();
+    let slots = ["1", "2", "3"].map(|slot| SlotKey::new(slot).expect("a slot key"));
+    let sold = slots.into_iter().filter_map(|slot| Some((slot.clone(), desk.units(&slot)?.booked)));
+    let sold: Vec<(SlotKey, u32)> = sold.filter(|(_, units)| *units > 0).collect();
+    let free: u64 =
+        ["1", "2", "3"].iter().filter_map(|s| desk.units(&SlotKey::new(s).ok()?)).map(|u| u64::from(u.free())).sum();
+    assert_eq!(told.slots, sold);
+    assert!(told.unapplied > 0 && told.unapplied == sold.iter().map(|(_, units)| u64::from(*units)).sum::<u64>());
+    assert_eq!((told.free_units, told.position), (free, running.committer.store().position()));
 }

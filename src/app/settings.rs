@@ -171,6 +171,7 @@ pub fn policy(config: &Config, register: &Register) -> Result<Policy, RegisterEr
         ..RefillPolicy::default()
     };
     Ok(Policy {
+        mode: config.allotment.mode,
         series,
         cutoff_ms: i64::from(desk.cutoff_min) * MINUTE_MS,
         refill,
@@ -180,32 +181,33 @@ pub fn policy(config: &Config, register: &Register) -> Result<Policy, RegisterEr
     })
 }
 
-/// The agency's choices about units and conflicts.
+/// What the agency chose about units; the rest as it is.
 fn allotment(config: &Config) -> Policy {
     let allotment = &config.allotment;
-    let ms = |s: u64| i64::try_from(s).unwrap_or(i64::MAX / SECOND_MS).saturating_mul(SECOND_MS);
     let classes = allotment.class.iter().filter_map(|(code, class)| Some((code.clone(), class.mode?)));
-    // Validated when the file was read.
-    let quiet = allotment.quiet_windows.iter().filter_map(|text| text.parse::<config::QuietWindow>().ok());
-    let detected = config.legacy.person_constraint != config::PersonConstraint::Recheck;
+    // Judged when the file was read.
+    let windows = allotment.quiet_windows.iter().filter_map(|text| text.parse::<config::QuietWindow>().ok());
+    let quiet = windows.map(|window| QuietWindow {
+        from_min: window.from_min,
+        until_min: window.until_min,
+        weekdays: window.days,
+    });
+    let longest_native_ms = i64::try_from(config.oracle.longest_native_ms).unwrap_or(i64::MAX);
     Policy {
-        mode: allotment.mode,
         classes: classes.collect(),
+        quiet: quiet.collect(),
         pending_max: allotment.pending_max,
         on_request_per_s: allotment.on_request_per_s_max,
-        release_hold_ms: ms(allotment.release_hold_s),
-        quiet: quiet
-            .map(|window| QuietWindow { from_min: window.from_min, until_min: window.until_min, weekdays: window.days })
-            .collect(),
+        release_hold_ms: i64::try_from(allotment.release_hold_s).unwrap_or(i64::MAX / SECOND_MS) * SECOND_MS,
         overrun: match allotment.capacity_cut {
             config::CapacityCut::Honour => OnOverrun::Honour,
             config::CapacityCut::DisplaceNewest => OnOverrun::DisplaceNewest,
         },
-        recheck_ms: (!detected).then(|| i64::try_from(config.oracle.longest_native_ms).unwrap_or(i64::MAX / 2)),
         native_beside: match allotment.native_conflict {
             config::NativeConflict::LegacyWins => NativeBeside::LegacyWins,
             config::NativeConflict::EarliestWins => NativeBeside::EarliestWins,
         },
+        recheck_ms: (config.legacy.person_constraint == config::PersonConstraint::Recheck).then_some(longest_native_ms),
         ..Policy::default()
     }
 }
@@ -218,4 +220,26 @@ fn series_policy(settings: &config::Series, register: &Register) -> Result<Serie
     // Validated when the file was read.
     let instant = |text: &Option<String>| text.as_ref().and_then(|text| Timestamp::parse_rfc3339(text).ok());
     Ok(SeriesPolicy { cohorts, opens_at: instant(&settings.opens_at) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::AllotmentMode;
+
+    #[test]
+    fn what_the_agency_chose_reaches_the_desk() {
+        let text = "[listen]\npartners_http = \"127.0.0.1:1\"\n[legacy]\nperson_constraint = \"recheck\"\n[oracle]\n\
+                    longest_native_ms = 7000\n[allotment]\nmode = \"quota\"\nquiet_windows = [\"sun 23:50-00:40\"]\n\
+                    release_hold_s = 60\ncapacity_cut = \"displace_newest\"\nnative_conflict = \"earliest_wins\"\n\
+                    [allotment.class.leftover]\nmode = \"on_request\"\n";
+        let loaded = config::load_text(std::path::Path::new("a.toml"), text, &|_| None).unwrap();
+        let policy = allotment(&loaded.config);
+        assert_eq!(policy.classes, [("leftover".to_owned(), AllotmentMode::OnRequest)].into());
+        let weekdays = [false, false, false, false, false, false, true];
+        assert_eq!(policy.quiet, [QuietWindow { from_min: 1_430, until_min: 40, weekdays }]);
+        assert_eq!((policy.release_hold_ms, policy.recheck_ms), (60_000, Some(7_000)));
+        assert_eq!((policy.overrun, policy.native_beside), (OnOverrun::DisplaceNewest, NativeBeside::EarliestWins));
+        assert_eq!(allotment(&Config::default()), Policy::default(), "the defaults of both agree");
+    }
 }

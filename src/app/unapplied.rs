@@ -39,7 +39,6 @@ pub fn unapplied(files: &Files) -> Result<Unapplied, UnappliedFailed> {
     let (desk, reached) = replayed;
     let mut desk = desk?;
     let totals = desk.totals();
-    let (free_units, unapplied) = (totals.free, totals.unapplied);
     let slots = desk.everything().0.into_iter().filter_map(|touched| match touched {
         Touched::SlotGone(key, _) => Some(key),
         Touched::Slot(view) => Some(view.key.clone()),
@@ -52,5 +51,5 @@ pub fn unapplied(files: &Files) -> Result<Unapplied, UnappliedFailed> {
     });
     let mut slots: Vec<(SlotKey, u32)> = sold.collect();
     slots.sort();
-    Ok(Unapplied { position: reached.position, unapplied, free_units, slots })
+    Ok(Unapplied { position: reached.position, unapplied: totals.unapplied, free_units: totals.free, slots })
 }

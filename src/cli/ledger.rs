@@ -140,9 +140,10 @@ fn unapplied(data: &DataDir, out: &mut Out) -> Result<Exit, Failed> {
     for (slot, units) in &left.slots {
         text.push_str(&format!("{slot},{units}\n"));
     }
-    let (position, sum, free) = (left.position, left.unapplied, left.free_units);
+    let sum: u64 = left.slots.iter().map(|(_, units)| u64::from(*units)).sum();
+    let (position, unapplied, free) = (left.position, left.unapplied, left.free_units);
     // SQL*Loader reads the first two fields of the last line; the rest is for whoever compares it with SB_HEARTBEAT.
-    text.push_str(&format!("*,{sum},position={position},free_units={free}\n"));
+    text.push_str(&format!("*,{sum},position={position},unapplied={unapplied},free_units={free}\n"));
     out.text(&text);
     Ok(Exit::Done)
 }

@@ -23,8 +23,12 @@ impl Desk {
         let slot = self.book.slot(no);
         // What cannot go back now is looked at again like units that stand idle.
         let goes = self.holds_none(no) && self.mode(no).takes() && !self.book.is_frozen(no);
-        let wait_ms = if goes { 0 } else { self.policy.refill.idle_return_ms.saturating_add(1) };
+        let wait_ms = if goes { 0 } else { self.policy.refill.idle_return_ms };
         let due = (slot.units.free() > 0 && slot.fact.is_some()).then(|| self.now.plus_ms(wait_ms));
+        self.set_idle(no, due);
+    }
+
+    fn set_idle(&mut self, no: SlotNo, due: Option<Timestamp>) {
         let before = std::mem::replace(&mut self.book.slot_mut(no).idle_at, due);
         if let Some(before) = before {
             self.idle.remove(&(before, no));
@@ -137,6 +141,10 @@ impl Desk {
         for no in due {
             self.give_back(no, effects);
             self.await_idle(no);
+            // What cannot go back must not stand in the way of what can.
+            if self.book.slot(no).idle_at.is_some_and(|at| at <= until) {
+                self.set_idle(no, Some(until.plus_ms(1)));
+            }
         }
     }
 
