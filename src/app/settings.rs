@@ -29,6 +29,7 @@ pub fn legacy(config: &config::Legacy) -> legacy::sqlite::Settings {
     legacy::sqlite::Settings {
         path: config.path.clone(),
         allotment,
+        maintained: legacy::sqlite::Maintained::Application,
         person_constraint: person_constraint(config.person_constraint),
         busy_timeout_ms: config.busy_ms_max,
     }

@@ -1,97 +1,281 @@
-//! What an adapter must bring for the contract suite, the adapters there are, and shorthand for ops and layouts.
+//! What an adapter must bring for the contract suite, the legacy systems that it is run on, and the adapters there are.
+//!
+//! The legacy system is always a file of the embedded example: the agency's hands (`NativeSeller`, SQL) and the judge
+//! (`Recount`) work on the file, only `reader` and `writer` are the adapter's.
 
+use std::collections::HashMap;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use slotbridge::domain::{AllotmentMode, Incarnation, ObjectName, OpId, Position, SeriesId, SlotKey, Timestamp, Value};
-use slotbridge::legacy::sqlite::native::{NativeSeller, Selling};
+use slotbridge::domain::{AllotmentMode, SlotKey, Timestamp};
+use slotbridge::legacy::sqlite::native::{MadeBy, NativeSeller, Selling};
 use slotbridge::legacy::sqlite::recount::{Recount, recount};
-use slotbridge::legacy::sqlite::{PersonConstraint, Settings, SqliteRead, SqliteWrite, generate, schema};
-use slotbridge::legacy::{Hint, LegacyOp, LegacyRead, LegacyWrite, OpReply, OpRequest, PersonKey, Unbacked};
-use slotbridge::mapping::Layout;
-use slotbridge::mapping::catalogue::{ColumnType, LayoutColumn, Role};
+use slotbridge::legacy::sqlite::{
+    Design, Maintained, PersonConstraint, Settings, SqliteRead, SqliteWrite, generate, schema,
+};
+use slotbridge::legacy::{LegacyOp, LegacyRead, LegacyWrite, OpReply, OpRequest, PersonKey};
 
-/// What the suite needs of an adapter: ports, and the hands of the agency to set up and disturb.
+use crate::shorthand::op_id;
+
+/// How the legacy system counts, and so what the bridge may do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Setting {
+    pub mode: AllotmentMode,
+    pub maintained: Maintained,
+    pub constraint: PersonConstraint,
+    /// The application counts reservations where it could keep `BOOKED_CNT` (mode `on_request`).
+    pub counts_rows: bool,
+}
+
+impl Setting {
+    /// Can units lie in escrow?
+    pub fn escrows(&self) -> bool {
+        self.mode.takes() || self.mode == AllotmentMode::Quota
+    }
+
+    /// Does selling natively change the slot row?
+    pub fn row_changes(&self) -> bool {
+        !self.counts_rows && !matches!(self.mode, AllotmentMode::Capacity | AllotmentMode::CountRows)
+    }
+
+    fn design(&self) -> Design {
+        Design { mode: self.mode, maintained: self.maintained, person_constraint: self.constraint }
+    }
+}
+
+const fn setting(mode: AllotmentMode, maintained: Maintained, constraint: PersonConstraint) -> Setting {
+    Setting { mode, maintained, constraint, counts_rows: false }
+}
+
+const fn counting(constraint: PersonConstraint) -> Setting {
+    Setting { counts_rows: true, ..setting(AllotmentMode::OnRequest, Maintained::Application, constraint) }
+}
+
+pub const SETTINGS: [Setting; 22] = {
+    use AllotmentMode::*;
+    use Maintained::*;
+    use PersonConstraint::{None as Recheck, RowLock, UniqueIndex};
+    [
+        setting(Counter, Application, UniqueIndex),
+        setting(Counter, Application, RowLock),
+        setting(Counter, Application, Recheck),
+        setting(Counter, Trigger, UniqueIndex),
+        setting(Counter, Trigger, Recheck),
+        setting(Remaining, Application, UniqueIndex),
+        setting(Remaining, Application, RowLock),
+        setting(Remaining, Trigger, UniqueIndex),
+        setting(Remaining, Trigger, RowLock),
+        setting(Capacity, Application, UniqueIndex),
+        setting(Capacity, Application, RowLock),
+        setting(Capacity, Application, Recheck),
+        setting(CountRows, Application, UniqueIndex),
+        setting(CountRows, Application, RowLock),
+        setting(Quota, Application, UniqueIndex),
+        setting(Quota, Application, Recheck),
+        setting(Quota, Trigger, UniqueIndex),
+        setting(OnRequest, Application, UniqueIndex),
+        setting(OnRequest, Application, RowLock),
+        setting(OnRequest, Trigger, UniqueIndex),
+        counting(UniqueIndex),
+        counting(Recheck),
+    ]
+};
+
+const ADAPTERS: [fn(Legacy) -> Box<dyn Harness>; 1] = [|legacy| Box::new(Embedded(legacy))];
+
+/// What the suite needs of an adapter.
 pub trait Harness: Sync {
+    fn legacy(&self) -> &Legacy;
     fn reader(&self) -> Box<dyn LegacyRead>;
     fn writer(&self) -> Box<dyn LegacyWrite>;
-    fn native(&self) -> NativeSeller;
-    fn recount(&self) -> Recount;
-    fn takes(&self) -> bool;
-    /// An open slot without reservations and escrow, with that capacity.
-    fn empty_slot(&self, capacity: u32) -> SlotKey;
-    /// Units in escrow whatever the mode: taken, or assigned by the agency.
-    fn escrow(&self, slot: &SlotKey, units: u32, op: u64);
-    /// Sets the slot's remark; `None` = NULL.
-    fn set_remark(&self, slot: &SlotKey, remark: Option<&str>);
-    /// Persons without any reservation who may book, in order.
-    fn free_person(&self, n: u32) -> PersonKey;
 }
 
-struct Sqlite {
-    _folder: tempfile::TempDir,
-    settings: Settings,
-}
+/// The embedded adapter.
+struct Embedded(Legacy);
 
-const PEOPLE: u32 = 1_000;
-const SEED: u64 = 11;
-
-impl Sqlite {
-    fn new(allotment: AllotmentMode, person_constraint: PersonConstraint) -> Sqlite {
-        let folder = tempfile::tempdir().unwrap();
-        let path: PathBuf = folder.path().join("legacy.db");
-        let mut connection = schema::create(&path, person_constraint).unwrap();
-        let now = Timestamp(1_795_345_200_000);
-        let plan = generate::Plan { sites: 40, slots: 200, people: PEOPLE, ..generate::Plan::new(SEED, now) };
-        generate::sites_and_slots(&mut connection, &plan).unwrap();
-        generate::persons(&mut connection, &plan, &mut |_, _| {}).unwrap();
-        Sqlite { _folder: folder, settings: Settings { allotment, person_constraint, ..Settings::new(&path) } }
+impl Harness for Embedded {
+    fn legacy(&self) -> &Legacy {
+        &self.0
     }
-
-    fn sql(&self, sql: &str, bound: impl rusqlite::Params) -> usize {
-        let connection = rusqlite::Connection::open(&self.settings.path).unwrap();
-        connection.busy_timeout(std::time::Duration::from_secs(10)).unwrap();
-        connection.execute(sql, bound).unwrap()
-    }
-}
-
-impl Harness for Sqlite {
     fn reader(&self) -> Box<dyn LegacyRead> {
-        Box::new(SqliteRead::open(&self.settings.path).unwrap())
+        Box::new(SqliteRead::open(&self.0.path).unwrap())
     }
     fn writer(&self) -> Box<dyn LegacyWrite> {
-        Box::new(SqliteWrite::open(&self.settings).unwrap())
+        Box::new(SqliteWrite::open(&self.0.settings()).unwrap())
     }
-    fn native(&self) -> NativeSeller {
-        NativeSeller::open(&self.settings.path, Selling::Counter).unwrap()
+}
+
+impl<'h> dyn Harness + 'h {
+    pub fn mode(&self) -> AllotmentMode {
+        self.legacy().setting.mode
     }
-    fn recount(&self) -> Recount {
-        recount(&self.settings.path).unwrap()
+
+    pub fn bridge(&self) -> Bridge {
+        Bridge { writer: self.writer(), mode: self.mode() }
     }
-    fn takes(&self) -> bool {
-        self.settings.allotment == AllotmentMode::Counter
+
+    /// An op in the setting's mode.
+    pub fn request(&self, position: u64, slot: &SlotKey, what: LegacyOp) -> OpRequest {
+        OpRequest { id: op_id(position), slot: slot.clone(), mode: self.mode(), what }
     }
-    fn empty_slot(&self, capacity: u32) -> SlotKey {
-        static NEXT: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(1);
-        let key = format!("T{}", NEXT.fetch_add(1, std::sync::atomic::Ordering::Relaxed));
-        self.sql(
-            "INSERT INTO TB_SLOT SELECT ?1, SITE_NO, 'covid19-1', RSV_DT, DUR_MI, VCN_CD, DOSE_NO, MIN_AGE, '1', ?2, \
-             0, 0, NULL, CHRG_NM, RMK, REG_DT, UPD_DT FROM TB_SLOT LIMIT 1",
-            rusqlite::params![key, capacity],
-        );
-        SlotKey::new(&key).unwrap()
-    }
-    fn escrow(&self, slot: &SlotKey, units: u32, op: u64) {
-        if self.takes() {
-            let reply = apply(&mut *self.writer(), op, slot, LegacyOp::Take { units });
-            assert_eq!(reply, OpReply::Taken { units });
+
+    /// Units in escrow whatever the mode: taken, or assigned by the agency.
+    pub fn escrow(&self, slot: &SlotKey, units: u32, op: u64) {
+        if self.mode().takes() {
+            assert_eq!(self.bridge().apply(op, slot, LegacyOp::Take { units }), OpReply::Taken { units });
         } else {
             assert_eq!(self.native().assign_quota(slot.as_str(), units).unwrap(), units);
         }
     }
-    fn set_remark(&self, slot: &SlotKey, remark: Option<&str>) {
+
+    /// A slot whose escrow the legacy system's own book-keeping has forgotten, as each kind of system forgets it.
+    pub fn eroded_slot(&self, capacity: u32, escrow: u32, op: u64) -> SlotKey {
+        let slot = self.empty_slot(capacity);
+        let mut native = self.native();
+        let screen = native.open_screen(slot.as_str()).unwrap().unwrap();
+        self.escrow(&slot, escrow, op);
+        match self.mode() {
+            AllotmentMode::Capacity => assert!(native.save_screen(&screen).unwrap()),
+            AllotmentMode::CountRows => {
+                let rows = native.active(MadeBy::Placeholder, "", 1_000).unwrap();
+                assert_eq!(rows.len(), escrow as usize);
+                rows.iter().for_each(|resv_no| drop(native.cancel(resv_no).unwrap()));
+            }
+            _ => assert!(native.nightly_recount().unwrap() >= 1),
+        }
+        slot
+    }
+
+    pub fn native(&self) -> NativeSeller {
+        NativeSeller::open(&self.legacy().path, self.legacy().selling()).unwrap()
+    }
+
+    pub fn recount(&self) -> Recount {
+        recount(&self.legacy().path).unwrap()
+    }
+
+    /// An open slot without reservations and escrow, with that capacity.
+    pub fn empty_slot(&self, capacity: u32) -> SlotKey {
+        self.legacy().empty_slot(capacity)
+    }
+
+    pub fn free_person(&self, n: u32) -> PersonKey {
+        self.legacy().free_person(n)
+    }
+}
+
+/// A writer whose ops have the setting's mode.
+pub struct Bridge {
+    pub writer: Box<dyn LegacyWrite>,
+    mode: AllotmentMode,
+}
+
+impl Bridge {
+    pub fn apply(&mut self, position: u64, slot: &SlotKey, what: LegacyOp) -> OpReply {
+        let op = OpRequest { id: op_id(position), slot: slot.clone(), mode: self.mode, what };
+        self.writer.apply(&[op]).unwrap().remove(0)
+    }
+}
+
+/// A legacy system: its file, and how it counts.
+pub struct Legacy {
+    folder: tempfile::TempDir,
+    pub path: PathBuf,
+    pub setting: Setting,
+}
+
+const PEOPLE: u32 = 1_000;
+const SEED: u64 = 11;
+/// Slots that are there beside those of a test.
+pub const SLOTS: u32 = 40;
+/// Persons of the placeholder pool.
+pub const PLACEHOLDERS: u32 = 120;
+
+impl Legacy {
+    /// Copied from a file that is made once for each setting.
+    pub fn new(setting: Setting) -> Legacy {
+        static MADE: Mutex<Option<HashMap<Setting, Vec<u8>>>> = Mutex::new(None);
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("legacy.db");
+        let legacy = Legacy { folder, path, setting };
+        let mut made = MADE.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let bytes = made.get_or_insert_default().entry(setting).or_insert_with(|| {
+            legacy.make();
+            std::fs::read(&legacy.path).unwrap()
+        });
+        std::fs::write(&legacy.path, bytes).unwrap();
+        legacy
+    }
+
+    fn make(&self) {
+        let mut connection = schema::create(&self.path, self.setting.design()).unwrap();
+        let now = Timestamp(1_795_345_200_000);
+        let plan = generate::Plan { sites: 10, slots: SLOTS, people: PEOPLE, ..generate::Plan::new(SEED, now) };
+        generate::sites_and_slots(&mut connection, &plan).unwrap();
+        generate::persons(&mut connection, &plan, &mut |_, _| {}).unwrap();
+        generate::placeholders(&mut connection, now, PLACEHOLDERS).unwrap();
+        if self.setting.counts_rows {
+            connection.execute("UPDATE TB_SLOT SET BOOKED_CNT = NULL", []).unwrap();
+        }
+    }
+
+    pub fn settings(&self) -> Settings {
+        Settings {
+            allotment: self.setting.mode,
+            maintained: self.setting.maintained,
+            person_constraint: self.setting.constraint,
+            ..Settings::new(&self.path)
+        }
+    }
+
+    fn selling(&self) -> Selling {
+        if self.setting.counts_rows { Selling::CountReservations } else { Selling::of(self.setting.design()) }
+    }
+
+    /// A path beside the file.
+    pub fn beside(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    pub fn sql(&self, sql: &str, bound: impl rusqlite::Params) -> usize {
+        let connection = rusqlite::Connection::open(&self.path).unwrap();
+        connection.busy_timeout(std::time::Duration::from_secs(10)).unwrap();
+        connection.execute(sql, bound).unwrap()
+    }
+
+    fn empty_slot(&self, capacity: u32) -> SlotKey {
+        static NEXT: AtomicU64 = AtomicU64::new(1);
+        let key = format!("T{}", NEXT.fetch_add(1, Relaxed));
+        let remain = if self.setting.mode == AllotmentMode::Remaining { capacity } else { 0 };
+        let booked = self.setting.row_changes().then_some(0);
+        self.sql(
+            "INSERT INTO TB_SLOT SELECT ?1, SITE_NO, 'covid19-1', RSV_DT, DUR_MI, VCN_CD, DOSE_NO, MIN_AGE, '1', ?2, \
+             ?3, 0, NULL, CHRG_NM, RMK, REG_DT, UPD_DT, ?4 FROM TB_SLOT LIMIT 1",
+            rusqlite::params![key, capacity, booked, remain],
+        );
+        SlotKey::new(&key).unwrap()
+    }
+
+    /// Sets the slot's remark; `None` = NULL.
+    pub fn set_remark(&self, slot: &SlotKey, remark: Option<&str>) {
         self.sql("UPDATE TB_SLOT SET RMK = ?2 WHERE SLOT_NO = ?1", rusqlite::params![slot.as_str(), remark]);
     }
+
+    /// An edit of an open slot that changes its stamp only.
+    pub fn touch(&self, slot: &SlotKey) {
+        let mut native = NativeSeller::open(&self.path, self.selling()).unwrap();
+        assert!(native.reopen_slot(slot.as_str()).unwrap());
+    }
+
+    /// Forgets the slots of `empty_slot` and what was done with them.
+    pub fn clear(&self) {
+        self.sql("DELETE FROM TB_RESV WHERE SLOT_NO LIKE 'T%'", []);
+        self.sql("DELETE FROM SB_ESCROW", []);
+        self.sql("DELETE FROM TB_SLOT WHERE SLOT_NO LIKE 'T%'", []);
+    }
+
+    /// Persons without any reservation who may book, in order.
     fn free_person(&self, n: u32) -> PersonKey {
         let fits = |number: &u32| number % 25 != 1 && generate::standing(SEED, *number) == generate::Standing::Active;
         let number = (1..=PEOPLE).filter(fits).nth(n as usize).unwrap();
@@ -99,98 +283,21 @@ impl Harness for Sqlite {
     }
 }
 
-const ALL: [(AllotmentMode, PersonConstraint); 4] = [
-    (AllotmentMode::Counter, PersonConstraint::UniqueIndex),
-    (AllotmentMode::Counter, PersonConstraint::None),
-    (AllotmentMode::Quota, PersonConstraint::UniqueIndex),
-    (AllotmentMode::Quota, PersonConstraint::None),
-];
-
 pub fn on_every_adapter(check: fn(&dyn Harness)) {
-    for (allotment, constraint) in ALL {
-        check(&Sqlite::new(allotment, constraint));
+    on(|_| true, check);
+}
+
+/// Modes with units in escrow.
+pub fn on_escrows(check: fn(&dyn Harness)) {
+    on(Setting::escrows, check);
+}
+
+/// Every adapter on the legacy systems that `fits` picks; prints which, for the one that fails.
+pub fn on(fits: fn(&Setting) -> bool, check: fn(&dyn Harness)) {
+    for setting in SETTINGS.iter().filter(|setting| fits(setting)) {
+        for (at, adapter) in ADAPTERS.iter().enumerate() {
+            println!("adapter {at} on {setting:?}");
+            check(&*adapter(Legacy::new(*setting)));
+        }
     }
-}
-
-pub fn op_id(position: u64) -> OpId {
-    OpId { incarnation: Incarnation(0xfeed), position: Position(position) }
-}
-
-pub fn request(position: u64, slot: &SlotKey, what: LegacyOp) -> OpRequest {
-    OpRequest { id: op_id(position), slot: slot.clone(), mode: AllotmentMode::Counter, what }
-}
-
-pub fn apply(writer: &mut dyn LegacyWrite, position: u64, slot: &SlotKey, what: LegacyOp) -> OpReply {
-    writer.apply(&[request(position, slot, what)]).unwrap().remove(0)
-}
-
-pub fn convert(person: &PersonKey) -> LegacyOp {
-    LegacyOp::Convert {
-        person: person.clone(),
-        series: SeriesId::new("covid19-1").unwrap(),
-        unbacked: Unbacked::Refuse,
-    }
-}
-
-pub fn layout(object: &str, view: &str, columns: &[(&str, ColumnType, Option<Role>)]) -> Layout {
-    Layout {
-        object: ObjectName::new(object).unwrap(),
-        view: view.to_owned(),
-        columns: columns
-            .iter()
-            .map(|(name, kind, role)| LayoutColumn {
-                name: Arc::from(*name),
-                kind: *kind,
-                role: *role,
-                material: false,
-            })
-            .collect(),
-    }
-}
-
-pub fn slots() -> Layout {
-    use ColumnType::*;
-    let columns = [
-        ("SLOT_ID", Text, Some(Role::Key)),
-        ("CAPACITY", Integer, Some(Role::Capacity)),
-        ("BOOKED_CNT", Integer, Some(Role::Counter)),
-        ("NATIVE_CNT", Integer, Some(Role::Native)),
-        ("ESCROW_UNITS", Integer, Some(Role::EscrowUnits)),
-        ("ESCROW_LAST_OP", Text, Some(Role::LastOp)),
-        ("STATUS", Text, Some(Role::Status)),
-        ("SLOT_DT", Time, Some(Role::Start)),
-        ("MEMO", Text, None),
-        ("UPD_DT", Time, Some(Role::UpdatedAt)),
-    ];
-    layout("slot", "SB_SLOT", &columns)
-}
-
-pub fn bookings() -> Layout {
-    use ColumnType::*;
-    let columns = [
-        ("RESV_NO", Text, Some(Role::Key)),
-        ("SLOT_ID", Text, Some(Role::Slot)),
-        ("STATUS", Text, Some(Role::Status)),
-        ("OP_ID", Text, Some(Role::Op)),
-        ("UPD_DT", Time, Some(Role::UpdatedAt)),
-    ];
-    layout("reservation", "SB_BOOKING", &columns)
-}
-
-pub fn row_of(reader: &mut dyn LegacyRead, slot: &SlotKey) -> Vec<Value> {
-    let mut found = Vec::new();
-    reader
-        .hinted(&slots(), &Hint::Keys(&[slot.as_str()]), &mut |row| {
-            found.push(row);
-            Ok(())
-        })
-        .unwrap();
-    assert_eq!(found.len(), 1);
-    found.remove(0)
-}
-
-/// Capacity, counter, native, escrow.
-pub fn numbers(row: &[Value]) -> (i64, i64, i64, i64) {
-    let n = |at: usize| row[at].as_int().unwrap();
-    (n(1), n(2), n(3), n(4))
 }

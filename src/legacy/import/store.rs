@@ -9,7 +9,7 @@ use super::source::{Publication, RawRecord, RecordKind};
 use super::{ImportError, NoteCode, Notes, Report};
 use crate::domain::time::DAY_MS;
 use crate::domain::{SlotKey, Timestamp};
-use crate::legacy::sqlite::{failure, generate, wall};
+use crate::legacy::sqlite::{failure, generate, schema, wall};
 
 pub(super) const WEEK_MS: i64 = 7 * DAY_MS;
 
@@ -159,9 +159,10 @@ fn insert_slot(
             .and_then(|mut s| s.execute(params![product.code, product.name]))
             .map_err(failure)?;
     }
-    tx.prepare_cached(
-        "INSERT INTO TB_SLOT VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, 0, 0, NULL, NULL, ?11, ?12, ?12)",
-    )
+    let (sold, left) = schema::counts_sql("?10", "0");
+    tx.prepare_cached(&format!(
+        "INSERT INTO TB_SLOT VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,{sold},0,NULL,NULL,?11,?12,?12,{left})"
+    ))
     .and_then(|mut s| {
         s.execute(params![
             key,

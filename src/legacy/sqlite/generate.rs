@@ -144,6 +144,20 @@ pub fn persons_from(
     Ok(u64::from(plan.people))
 }
 
+/// Makes persons number 1 to `count` of the placeholder pool (mode `count_rows`), as a DBA would. They are in no list.
+pub fn placeholders(connection: &mut Connection, now: Timestamp, count: u32) -> Result<(), LegacyError> {
+    let tx = connection.transaction().map_err(failure)?;
+    for number in 1..=count {
+        tx.prepare_cached(
+            "INSERT OR IGNORE INTO TB_PSN VALUES (?1, '000000-0000000', NULL, '예약대체', '1900-01-01', 'M', NULL, NULL, \
+             NULL, '8', NULL, ?2, ?2)",
+        )
+        .and_then(|mut s| s.execute(params![format!("PX{number:06}"), wall::stamp(now.plus_ms(-100 * DAY_MS))]))
+        .map_err(failure)?;
+    }
+    tx.commit().map_err(failure)
+}
+
 fn regions(tx: &Transaction<'_>) -> Result<(), LegacyError> {
     for province in &PROVINCES {
         tx.execute("INSERT OR IGNORE INTO TB_SIDO VALUES (?1, ?2)", params![province.code, province.name])

@@ -23,6 +23,7 @@ use std::path::{Path, PathBuf};
 use rusqlite::{Connection, ErrorCode};
 
 pub use read::SqliteRead;
+pub use schema::Design;
 pub use write::SqliteWrite;
 
 use super::{LegacyError, LegacyErrorKind};
@@ -35,10 +36,12 @@ pub const BUSY_TIMEOUT_MS: u32 = 10_000;
 pub(crate) const NOW_SQL: &str = "strftime('%Y-%m-%d %H:%M:%f', 'now', '+9 hours')";
 
 /// What keeps a person from two active reservations in a series.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum PersonConstraint {
     /// A unique index over the active reservations.
     UniqueIndex,
+    /// Native code locks the person's row when it books; so does the bridge.
+    RowLock,
     /// Nothing in the schema: the bridge looks again inside its transaction.
     None,
 }
@@ -47,7 +50,27 @@ impl PersonConstraint {
     pub fn code(self) -> &'static str {
         match self {
             PersonConstraint::UniqueIndex => "unique_index",
+            PersonConstraint::RowLock => "row_lock",
             PersonConstraint::None => "none",
+        }
+    }
+}
+
+/// Who keeps the legacy system's counter (`BOOKED_CNT`, `REMAIN_CNT`) when a reservation is made or cancelled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Maintained {
+    /// The application's own code; the bridge does as that code does.
+    #[default]
+    Application,
+    /// A trigger on the reservations, which fires for the bridge's rows too.
+    Trigger,
+}
+
+impl Maintained {
+    pub fn code(self) -> &'static str {
+        match self {
+            Maintained::Application => "application",
+            Maintained::Trigger => "trigger",
         }
     }
 }
@@ -55,7 +78,9 @@ impl PersonConstraint {
 #[derive(Debug, Clone)]
 pub struct Settings {
     pub path: PathBuf,
+    /// Mode of most slots; each op says its own.
     pub allotment: AllotmentMode,
+    pub maintained: Maintained,
     pub person_constraint: PersonConstraint,
     pub busy_timeout_ms: u32,
 }
@@ -65,6 +90,7 @@ impl Settings {
         Settings {
             path: path.to_owned(),
             allotment: AllotmentMode::Counter,
+            maintained: Maintained::Application,
             person_constraint: PersonConstraint::UniqueIndex,
             busy_timeout_ms: BUSY_TIMEOUT_MS,
         }

@@ -1,15 +1,18 @@
 //! The native seller: books, cancels and edits in the agency's own tables, as its web site and its clerks' screens do.
 //!
 //! It knows nothing of the bridge. Which person and which slot is the caller's choice, so a seeded caller makes a
-//! repeatable seller. Its vices are options: counting reservations instead of keeping the counter, the nightly recount
-//! that forgets the escrow, and screens that save whole rows read earlier.
+//! repeatable seller. How it counts is an option, and so are its vices: counting reservations instead of keeping a
+//! counter, the nightly recount that forgets the escrow, and screens that save whole rows read earlier.
+//!
+//! The agency's hands on the bridge's tables (switch, fence, release requests) are here too, and its backups.
 
 use std::path::Path;
 
 use rusqlite::{Connection, ErrorCode, OptionalExtension, Transaction, TransactionBehavior, params};
 
+use super::schema::{Books, Design};
 use super::write::reservation_no;
-use super::{BUSY_TIMEOUT_MS, NOW_SQL, failure, open_connection};
+use super::{BUSY_TIMEOUT_MS, Maintained, NOW_SQL, failure, open_connection};
 use crate::domain::Timestamp;
 use crate::legacy::{LegacyError, LegacyErrorKind};
 
@@ -20,6 +23,50 @@ pub enum Selling {
     Counter,
     /// Counts active reservations and leaves the counter to a nightly job.
     CountReservations,
+    /// Lowers `REMAIN_CNT`, guarded by zero.
+    Remaining,
+    /// Looks at the column; a trigger on the reservations keeps it.
+    Trigger(Kept),
+}
+
+/// The column that says what is sold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kept {
+    Booked,
+    Remaining,
+}
+
+impl Selling {
+    /// As the application of a legacy system with this design sells.
+    pub fn of(design: Design) -> Selling {
+        match (Books::of(design.mode), design.maintained) {
+            (Books::Booked, Maintained::Application) => Selling::Counter,
+            (Books::Booked, Maintained::Trigger) => Selling::Trigger(Kept::Booked),
+            (Books::Remaining, Maintained::Application) => Selling::Remaining,
+            (Books::Remaining, Maintained::Trigger) => Selling::Trigger(Kept::Remaining),
+            (Books::Capacity | Books::Rows, _) => Selling::CountReservations,
+        }
+    }
+
+    /// The slot has room.
+    fn room(self) -> &'static str {
+        match self {
+            Selling::Counter | Selling::Trigger(Kept::Booked) => "BOOKED_CNT < CAPA_CNT",
+            Selling::Remaining | Selling::Trigger(Kept::Remaining) => "REMAIN_CNT > 0",
+            Selling::CountReservations => {
+                "(SELECT COUNT(*) FROM TB_RESV R WHERE R.SLOT_NO = TB_SLOT.SLOT_NO AND R.STAT_CD <> 'C') < CAPA_CNT"
+            }
+        }
+    }
+
+    /// What the application writes when it has sold a place, and when one is free again.
+    fn writes(self) -> Option<(&'static str, &'static str)> {
+        match self {
+            Selling::Counter => Some(("BOOKED_CNT = BOOKED_CNT + 1", "BOOKED_CNT = MAX(BOOKED_CNT - 1, 0)")),
+            Selling::Remaining => Some(("REMAIN_CNT = REMAIN_CNT - 1", "REMAIN_CNT = MIN(REMAIN_CNT + 1, CAPA_CNT)")),
+            Selling::CountReservations | Selling::Trigger(_) => None,
+        }
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,7 +92,8 @@ pub struct Screen {
     pub slot: String,
     pub status_open: bool,
     pub capacity: i64,
-    booked: i64,
+    booked: Option<i64>,
+    remain: i64,
     start: String,
     remark: Option<String>,
 }
@@ -72,32 +120,29 @@ impl NativeSeller {
         self.transaction(|tx| cancel(tx, selling, resv_no))
     }
 
-    /// Active reservations made natively (`ours` false) or by the bridge, in order of their number, from `after` on.
+    /// Active reservations by who made them, in order of their number, from `after` on.
     pub fn active(&self, made: MadeBy, after: &str, limit: u32) -> Result<Vec<String>, LegacyError> {
-        let sql = match made {
-            MadeBy::Native => {
-                "SELECT RESV_NO FROM TB_RESV WHERE STAT_CD = 'A' AND IF_OP_ID IS NULL AND RESV_NO > ?1 \
-                 ORDER BY RESV_NO LIMIT ?2"
-            }
-            MadeBy::Bridge => {
-                "SELECT RESV_NO FROM TB_RESV WHERE STAT_CD = 'A' AND IF_OP_ID IS NOT NULL AND RESV_NO > ?1 \
-                 ORDER BY RESV_NO LIMIT ?2"
-            }
+        let whose = match made {
+            MadeBy::Native => "IF_OP_ID IS NULL",
+            MadeBy::Bridge => "IF_OP_ID NOT LIKE '%#%'",
+            MadeBy::Placeholder => "IF_OP_ID LIKE '%#%'",
         };
-        let mut statement = self.connection.prepare_cached(sql).map_err(failure)?;
+        let sql = format!(
+            "SELECT RESV_NO FROM TB_RESV WHERE STAT_CD = 'A' AND {whose} AND RESV_NO > ?1 ORDER BY RESV_NO LIMIT ?2"
+        );
+        let mut statement = self.connection.prepare_cached(&sql).map_err(failure)?;
         let rows = statement.query_map(params![after, limit], |r| r.get(0)).map_err(failure)?;
         rows.collect::<Result<_, _>>().map_err(failure)
     }
 
-    /// Open slots with room by the counter, soonest first: what the web site lists.
+    /// Open slots with room, soonest first: what the web site lists.
     pub fn open_slots(&self, limit: u32) -> Result<Vec<String>, LegacyError> {
-        let mut statement = self
-            .connection
-            .prepare_cached(
-                "SELECT SLOT_NO FROM TB_SLOT WHERE STAT_CD = '1' AND BOOKED_CNT < CAPA_CNT AND OPEN_DT IS NULL \
-                 ORDER BY RSV_DT, SLOT_NO LIMIT ?1",
-            )
-            .map_err(failure)?;
+        let sql = format!(
+            "SELECT SLOT_NO FROM TB_SLOT WHERE STAT_CD = '1' AND {} AND OPEN_DT IS NULL ORDER BY RSV_DT, SLOT_NO \
+             LIMIT ?1",
+            self.selling.room()
+        );
+        let mut statement = self.connection.prepare_cached(&sql).map_err(failure)?;
         let rows = statement.query_map([limit], |r| r.get(0)).map_err(failure)?;
         rows.collect::<Result<_, _>>().map_err(failure)
     }
@@ -110,9 +155,15 @@ impl NativeSeller {
         self.edit("STAT_CD = '1'", params![slot])
     }
 
-    /// Sets the capacity, even below what is sold.
+    /// Sets the capacity, even below what is sold; what is left moves with it.
     pub fn set_capacity(&mut self, slot: &str, capacity: u32) -> Result<bool, LegacyError> {
-        self.edit("CAPA_CNT = ?2", params![slot, capacity])
+        let set = match self.selling {
+            Selling::Remaining | Selling::Trigger(Kept::Remaining) => {
+                "REMAIN_CNT = REMAIN_CNT + ?2 - CAPA_CNT, CAPA_CNT = ?2"
+            }
+            Selling::Counter | Selling::CountReservations | Selling::Trigger(Kept::Booked) => "CAPA_CNT = ?2",
+        };
+        self.edit(set, params![slot, capacity])
     }
 
     pub fn move_slot(&mut self, slot: &str, start: Timestamp) -> Result<bool, LegacyError> {
@@ -143,11 +194,16 @@ impl NativeSeller {
         })
     }
 
-    /// The nightly job: every counter becomes the number of reservations. It forgets the escrow. Returns slots changed.
+    /// The nightly job: every counter says again what the reservations say. It forgets the escrow. Returns slots changed.
     pub fn nightly_recount(&mut self) -> Result<u64, LegacyError> {
         let counted = "(SELECT COUNT(*) FROM TB_RESV R WHERE R.SLOT_NO = TB_SLOT.SLOT_NO AND R.STAT_CD <> 'C')";
-        let sql =
-            format!("UPDATE TB_SLOT SET BOOKED_CNT = {counted}, UPD_DT = {NOW_SQL} WHERE BOOKED_CNT <> {counted}");
+        let (column, right) = match self.selling {
+            Selling::Remaining | Selling::Trigger(Kept::Remaining) => ("REMAIN_CNT", format!("CAPA_CNT - {counted}")),
+            Selling::Counter | Selling::CountReservations | Selling::Trigger(Kept::Booked) => {
+                ("BOOKED_CNT", counted.to_owned())
+            }
+        };
+        let sql = format!("UPDATE TB_SLOT SET {column} = {right}, UPD_DT = {NOW_SQL} WHERE {column} <> {right}");
         self.transaction(|tx| tx.execute(&sql, []).map(|n| n as u64).map_err(failure))
     }
 
@@ -155,7 +211,7 @@ impl NativeSeller {
     pub fn open_screen(&self, slot: &str) -> Result<Option<Screen>, LegacyError> {
         self.connection
             .query_row(
-                "SELECT SLOT_NO, STAT_CD = '1', CAPA_CNT, BOOKED_CNT, RSV_DT, RMK FROM TB_SLOT WHERE SLOT_NO = ?1",
+                "SELECT SLOT_NO, STAT_CD = '1', CAPA_CNT, BOOKED_CNT, REMAIN_CNT, RSV_DT, RMK FROM TB_SLOT WHERE SLOT_NO = ?1",
                 [slot],
                 |r| {
                     Ok(Screen {
@@ -163,8 +219,9 @@ impl NativeSeller {
                         status_open: r.get(1)?,
                         capacity: r.get(2)?,
                         booked: r.get(3)?,
-                        start: r.get(4)?,
-                        remark: r.get(5)?,
+                        remain: r.get(4)?,
+                        start: r.get(5)?,
+                        remark: r.get(6)?,
                     })
                 },
             )
@@ -172,17 +229,18 @@ impl NativeSeller {
             .map_err(failure)
     }
 
-    /// The clerk saves: every column of the screen, the counter as it was when the screen was opened.
+    /// The clerk saves: every column of the screen, the counts as they were when the screen was opened.
     pub fn save_screen(&mut self, screen: &Screen) -> Result<bool, LegacyError> {
         self.edit(
-            "STAT_CD = ?2, CAPA_CNT = ?3, BOOKED_CNT = ?4, RSV_DT = ?5, RMK = ?6",
+            "STAT_CD = ?2, CAPA_CNT = ?3, BOOKED_CNT = ?4, RSV_DT = ?5, RMK = ?6, REMAIN_CNT = ?7",
             params![
                 screen.slot,
                 if screen.status_open { "1" } else { "9" },
                 screen.capacity,
                 screen.booked,
                 screen.start,
-                screen.remark
+                screen.remark,
+                screen.remain
             ],
         )
     }
@@ -195,6 +253,32 @@ impl NativeSeller {
             crate::legacy::Control::Stop => "STOP",
         };
         self.transaction(|tx| tx.execute("UPDATE SB_CONTROL SET STATE = ?1", [word]).map(|_| ()).map_err(failure))
+    }
+
+    /// Asks the bridge for its free units, of one slot or of all. Returns the request's id.
+    pub fn request_release(&mut self, slot: Option<&str>) -> Result<u64, LegacyError> {
+        let sql = format!(
+            "INSERT INTO SB_RELEASE_REQUEST SELECT COALESCE(MAX(REQUEST_ID), 0) + 1, ?1, {NOW_SQL}, NULL \
+             FROM SB_RELEASE_REQUEST RETURNING REQUEST_ID"
+        );
+        self.transaction(|tx| {
+            tx.query_row(&sql, [slot], |r| r.get::<_, i64>(0)).map(i64::unsigned_abs).map_err(failure)
+        })
+    }
+
+    /// Fences the bridge off, as script 94 does first.
+    pub fn close_fence(&mut self) -> Result<(), LegacyError> {
+        self.transaction(|tx| tx.execute("UPDATE SB_FENCE SET TOKEN = 'CLOSED'", []).map(|_| ()).map_err(failure))
+    }
+
+    /// Copies the whole database as it stands into a new file.
+    pub fn back_up(&self, to: &Path) -> Result<(), LegacyError> {
+        self.connection.backup("main", to, None).map_err(failure)
+    }
+
+    /// Puts the whole database back to what a backup holds, under everybody who has it open (rule 28).
+    pub fn restore_from(&mut self, backup: &Path) -> Result<(), LegacyError> {
+        self.connection.restore("main", backup, None::<fn(rusqlite::backup::Progress)>).map_err(failure)
     }
 
     fn edit(&mut self, set: &str, bound: impl rusqlite::Params) -> Result<bool, LegacyError> {
@@ -218,18 +302,15 @@ impl NativeSeller {
 pub enum MadeBy {
     Native,
     Bridge,
+    /// The bridge's, in the name of nobody (mode `count_rows`).
+    Placeholder,
 }
 
 fn book(tx: &Transaction<'_>, selling: Selling, slot: &str, person: &str) -> Result<NativeOutcome, LegacyError> {
-    let found: Option<(bool, String, bool)> = tx
-        .prepare_cached(
-            "SELECT STAT_CD = '1', SERIES_CD, CASE WHEN ?2 THEN BOOKED_CNT ELSE (SELECT COUNT(*) FROM TB_RESV R \
-             WHERE R.SLOT_NO = T.SLOT_NO AND R.STAT_CD <> 'C') END < CAPA_CNT FROM TB_SLOT T WHERE T.SLOT_NO = ?1",
-        )
-        .and_then(|mut s| {
-            s.query_row(params![slot, selling == Selling::Counter], |r| Ok((r.get(0)?, r.get(1)?, r.get(2)?)))
-                .optional()
-        })
+    let sql = format!("SELECT STAT_CD = '1', SERIES_CD, {} FROM TB_SLOT WHERE SLOT_NO = ?1", selling.room());
+    let found: Option<(bool, String, Option<bool>)> = tx
+        .prepare_cached(&sql)
+        .and_then(|mut s| s.query_row([slot], |r| Ok((r.get(0)?, r.get(1)?, r.get(2)?))).optional())
         .map_err(failure)?;
     let Some((open, series, room)) = found else { return Ok(NativeOutcome::NoSlot) };
     if !open {
@@ -249,11 +330,11 @@ fn book(tx: &Transaction<'_>, selling: Selling, slot: &str, person: &str) -> Res
     if booked {
         return Ok(NativeOutcome::PersonBooked);
     }
-    if !room {
+    if room != Some(true) {
         return Ok(NativeOutcome::Full);
     }
-    if selling == Selling::Counter {
-        let sql = format!("UPDATE TB_SLOT SET BOOKED_CNT = BOOKED_CNT + 1, UPD_DT = {NOW_SQL} WHERE SLOT_NO = ?1");
+    if let Some((sold, _)) = selling.writes() {
+        let sql = format!("UPDATE TB_SLOT SET {sold}, UPD_DT = {NOW_SQL} WHERE SLOT_NO = ?1");
         tx.prepare_cached(&sql).and_then(|mut s| s.execute([slot])).map_err(failure)?;
     }
     let number: i64 = tx
@@ -279,9 +360,8 @@ fn cancel(tx: &Transaction<'_>, selling: Selling, resv_no: &str) -> Result<Nativ
     let slot: Option<String> =
         tx.prepare_cached(&sql).and_then(|mut s| s.query_row([resv_no], |r| r.get(0)).optional()).map_err(failure)?;
     let Some(slot) = slot else { return Ok(NativeOutcome::NotActive) };
-    if selling == Selling::Counter {
-        let sql =
-            format!("UPDATE TB_SLOT SET BOOKED_CNT = MAX(BOOKED_CNT - 1, 0), UPD_DT = {NOW_SQL} WHERE SLOT_NO = ?1");
+    if let Some((_, freed)) = selling.writes() {
+        let sql = format!("UPDATE TB_SLOT SET {freed}, UPD_DT = {NOW_SQL} WHERE SLOT_NO = ?1");
         tx.prepare_cached(&sql).and_then(|mut s| s.execute([slot])).map_err(failure)?;
     }
     Ok(NativeOutcome::Cancelled)

@@ -6,6 +6,7 @@ use super::generate::Plan;
 use super::people::{FIRST_SERIES, SECOND_SERIES, memo, mobile, staff};
 use super::regions::{District, Province};
 use super::rng::Rng;
+use super::schema::counts_sql;
 use super::{failure, wall};
 use crate::domain::Timestamp;
 use crate::domain::time::{DAY_MS, HOUR_MS, MINUTE_MS};
@@ -272,7 +273,9 @@ impl Slot {
     }
 
     pub(super) fn insert(&self, tx: &Transaction<'_>, booked: u32) -> Result<(), LegacyError> {
-        tx.prepare_cached("INSERT INTO TB_SLOT VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,0,?12,?13,?14,?15,?15)")
+        let (sold, left) = counts_sql("?10", "?11");
+        let columns = format!("?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,{sold},0,?12,?13,?14,?15,?15,{left}");
+        tx.prepare_cached(&format!("INSERT INTO TB_SLOT VALUES ({columns})"))
             .and_then(|mut s| {
                 s.execute(params![
                     self.number,

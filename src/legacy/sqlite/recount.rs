@@ -1,6 +1,8 @@
 //! An independent recount of the legacy database, for the verdict of a demonstration or a test.
 //!
-//! Plain SQL over the agency's tables. It uses nothing of the adapter, so an error there cannot hide here.
+//! Plain SQL over the agency's tables. It uses nothing of the adapter and none of the views, so an error there cannot
+//! hide here. How the file's application counts it reads from `SB_META`. Placeholders are not bookings: they are the
+//! escrow's units as rows.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -18,9 +20,11 @@ pub struct Recount {
     pub bridge: u64,
     /// Units in escrow.
     pub escrow: u64,
-    /// Slots in which reservations and escrow together exceed the capacity.
+    /// Reservations that are not cancelled in the name of nobody (mode `count_rows`).
+    pub placeholders: u64,
+    /// Slots in which reservations and escrow together exceed the agency's total.
     pub oversold: Vec<Oversold>,
-    /// Slots whose counter is not reservations + escrow (rule 30, or a seller that does not keep it).
+    /// Slots whose book-keeping does not say reservations + escrow (rule 30, or a seller that does not keep it).
     pub miscounted: u64,
     /// Persons with two or more active reservations in a series.
     pub booked_twice: Vec<BookedTwice>,
@@ -31,6 +35,7 @@ pub struct Recount {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Oversold {
     pub slot: String,
+    /// The agency's total.
     pub capacity: i64,
     pub reserved: i64,
     pub escrow: i64,
@@ -57,34 +62,48 @@ pub enum ReservationStatus {
     Done,
 }
 
+/// Columns: slot, capacity, booked, remaining, native, named, placeholders, escrow, capacity as the bridge left it.
 const PER_SLOT: &str = "\
-SELECT S.SLOT_NO, S.CAPA_CNT, S.BOOKED_CNT, COALESCE(R.N, 0), COALESCE(R.B, 0), COALESCE(E.UNITS, 0)
+SELECT S.SLOT_NO, S.CAPA_CNT, S.BOOKED_CNT, S.REMAIN_CNT, COALESCE(R.N, 0), COALESCE(R.B, 0), COALESCE(R.P, 0),
+       COALESCE(E.UNITS, 0), E.SEEN_CNT
 FROM TB_SLOT S
-LEFT JOIN (SELECT SLOT_NO, SUM(IF_OP_ID IS NULL) AS N, SUM(IF_OP_ID IS NOT NULL) AS B
+LEFT JOIN (SELECT SLOT_NO, SUM(IF_OP_ID IS NULL) AS N, SUM(instr(IF_OP_ID, '#') = 0) AS B,
+                  SUM(instr(IF_OP_ID, '#') > 0) AS P
            FROM TB_RESV WHERE STAT_CD <> 'C' GROUP BY SLOT_NO) R ON R.SLOT_NO = S.SLOT_NO
 LEFT JOIN SB_ESCROW E ON E.SLOT_ID = S.SLOT_NO";
 const TWICE: &str = "\
 SELECT SERIES_CD, GROUP_CONCAT(RESV_NO) FROM TB_RESV WHERE STAT_CD = 'A' GROUP BY PSN_NO, SERIES_CD HAVING COUNT(*) > 1";
-const BY_OP: &str = "SELECT IF_OP_ID, RESV_NO, SLOT_NO, STAT_CD FROM TB_RESV WHERE IF_OP_ID IS NOT NULL";
+const BY_OP: &str = "SELECT IF_OP_ID, RESV_NO, SLOT_NO, STAT_CD FROM TB_RESV WHERE instr(IF_OP_ID, '#') = 0";
 
 /// Counts everything in one snapshot.
 pub fn recount(path: &Path) -> Result<Recount, LegacyError> {
     let mut connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE).map_err(failure)?;
     let tx = connection.transaction().map_err(failure)?;
     let mut found = Recount::default();
+    let mode: String = tx.query_row("SELECT MODE_CD FROM SB_META", [], |r| r.get(0)).map_err(failure)?;
     {
         let mut statement = tx.prepare(PER_SLOT).map_err(failure)?;
         let mut rows = statement.query([]).map_err(failure)?;
         while let Some(row) = rows.next().map_err(failure)? {
             let number = |at: usize| row.get::<_, i64>(at).map_err(failure);
-            let (capacity, counter, native, bridge, escrow) =
-                (number(1)?, number(2)?, number(3)?, number(4)?, number(5)?);
+            let maybe = |at: usize| row.get::<_, Option<i64>>(at).map_err(failure);
+            let (written, native, bridge, placeholders, escrow) =
+                (number(1)?, number(4)?, number(5)?, number(6)?, number(7)?);
             let reserved = native + bridge;
+            let lowered = mode == "capacity" && maybe(8)? == Some(written);
+            let capacity = if lowered { written + escrow } else { written };
+            let right = match mode.as_str() {
+                "capacity" => lowered || escrow == 0,
+                "count_rows" => placeholders == escrow,
+                "remaining" => written - number(3)? == reserved + escrow,
+                _ => maybe(2)?.is_none_or(|booked| booked == reserved + escrow),
+            };
             found.slots += 1;
             found.native += native as u64;
             found.bridge += bridge as u64;
+            found.placeholders += placeholders as u64;
             found.escrow += escrow as u64;
-            found.miscounted += u64::from(counter != reserved + escrow);
+            found.miscounted += u64::from(!right);
             if reserved + escrow > capacity {
                 found.oversold.push(Oversold { slot: row.get(0).map_err(failure)?, capacity, reserved, escrow });
             }

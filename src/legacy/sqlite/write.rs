@@ -1,17 +1,24 @@
-//! `LegacyWrite` over the embedded legacy system: the bridge's own tables, the booked counter, named reservations.
+//! `LegacyWrite` over the embedded legacy system: the bridge's own tables, the columns that the agency's application
+//! counts by, named reservations.
 //!
 //! Invariants: an op's id, its effect and its answer are one transaction; a repeated op answers as stored and changes
-//! nothing; a known id with another body stops everything; `convert` and `return` never look at the slot's status.
-//! What would be refused is found out before anything is changed, so no savepoint is needed.
+//! nothing; a known id with another body stops everything; a refused op is rolled back to its savepoint, so a refusal
+//! changes nothing; `convert` and `return` never look at the slot's status. SQLite's one write lock stands for the row
+//! locks of a real database.
+
+mod named;
+mod slot;
+mod units;
 
 use rusqlite::{Connection, ErrorCode, OptionalExtension, Transaction, TransactionBehavior, params};
 
-use super::{NOW_SQL, PersonConstraint, Settings, failure, open_connection};
-use crate::domain::{AllotmentMode, OpId, SeriesId, SlotKey};
+use super::schema::{Books, Meta};
+use super::{Maintained, NOW_SQL, PersonConstraint, Settings, failure, open_connection};
+use crate::domain::{AllotmentMode, OpId, SlotKey};
 use crate::legacy::stored::{body_hash, decode, encode};
 use crate::legacy::{
     Agency, Control, Fence, Heartbeat, LegacyError, LegacyErrorKind, LegacyOp, LegacyWrite, MAX_OPS, OpReply,
-    OpRequest, PersonKey,
+    OpRequest, RELEASES_MAX, ReleaseRequest,
 };
 
 /// Code of a `LegacyRule` reply: the legacy system has no such person.
@@ -20,32 +27,47 @@ pub const RULE_PERSON_MISSING: &str = "person_missing";
 pub const RULE_RESERVATION_MISSING: &str = "reservation_missing";
 /// Code of a `LegacyRule` reply: the reservation is done and cannot be cancelled.
 pub const RULE_RESERVATION_DONE: &str = "reservation_done";
+/// Code of a `LegacyRule` reply: every placeholder person has a reservation in the series already.
+pub const RULE_PLACEHOLDER_MISSING: &str = "placeholder_missing";
 
 pub struct SqliteWrite {
     connection: Connection,
-    allotment: AllotmentMode,
+    books: Books,
+    maintained: Maintained,
     person_constraint: PersonConstraint,
     statements: u64,
 }
 
 impl SqliteWrite {
-    /// Refuses a file whose schema does not have the constraint that the settings rely on.
+    /// Refuses a file that was not made for the mode, without the constraint that the settings rely on, or without
+    /// placeholder persons where they are needed.
     pub fn open(settings: &Settings) -> Result<SqliteWrite, LegacyError> {
         let connection = open_connection(&settings.path, settings.busy_timeout_ms)?;
-        let had: bool = connection
-            .query_row("SELECT COUNT(*) FROM sqlite_master WHERE type = 'index' AND name = 'UX_RESV_ACTIVE'", [], |r| {
-                r.get(0)
-            })
-            .map_err(failure)?;
+        let meta = Meta::read(&connection)?;
+        let books = meta.books()?;
+        let had: bool = one_row(
+            &connection,
+            "SELECT COUNT(*) FROM sqlite_master WHERE type = 'index' AND name = 'UX_RESV_ACTIVE'",
+        )?;
         if settings.person_constraint == PersonConstraint::UniqueIndex && !had {
-            return Err(LegacyError::new(
-                LegacyErrorKind::Operator,
-                "person_constraint is unique_index but the schema has no index UX_RESV_ACTIVE".to_owned(),
-            ));
+            return Err(operator("person_constraint is unique_index but the schema has no index UX_RESV_ACTIVE"));
+        }
+        if settings.allotment != AllotmentMode::None && !books.can_do(settings.allotment) {
+            let message = format!("the file was made for mode {}, not {}", meta.mode, settings.allotment.code());
+            return Err(operator(&message));
+        }
+        if books.column_changes().is_some() && meta.maintained != settings.maintained.code() {
+            return Err(operator("counter_maintained_by is not what the file was made with"));
+        }
+        if settings.allotment == AllotmentMode::CountRows
+            && one_row::<i64>(&connection, "SELECT COUNT(*) FROM SB_PLACEHOLDER")? == 0
+        {
+            return Err(operator("mode count_rows needs placeholder persons and SB_PLACEHOLDER has none"));
         }
         Ok(SqliteWrite {
             connection,
-            allotment: settings.allotment,
+            books,
+            maintained: settings.maintained,
             person_constraint: settings.person_constraint,
             statements: 0,
         })
@@ -61,7 +83,8 @@ impl LegacyWrite for SqliteWrite {
         let tx = self.connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(failure)?;
         let mut batch = Batch {
             tx: &tx,
-            allotment: self.allotment,
+            books: self.books,
+            maintained: self.maintained,
             person_constraint: self.person_constraint,
             draining: false,
             statements: 0,
@@ -74,7 +97,7 @@ impl LegacyWrite for SqliteWrite {
     }
 
     fn agency(&mut self) -> Result<Agency, LegacyError> {
-        self.statements += 2;
+        self.statements += 3;
         let control = control_state(&self.connection)?;
         let (last_op, token): (Option<String>, String) = self
             .connection
@@ -82,10 +105,31 @@ impl LegacyWrite for SqliteWrite {
             .map_err(failure)?;
         let last_op = last_op.map(|text| text.parse()).transpose();
         let last_op = last_op.map_err(|_| halt("SB_FENCE holds something that is not an op id".to_owned()))?;
-        Ok(Agency { control, fence: Fence { last_op, open: token == "OPEN" }, releases: Vec::new() })
+        let mut statement = self
+            .connection
+            .prepare_cached(
+                "SELECT REQUEST_ID, SLOT_ID FROM SB_RELEASE_REQUEST WHERE DONE_AT IS NULL \
+                 ORDER BY REQUESTED_AT, REQUEST_ID LIMIT ?1",
+            )
+            .map_err(failure)?;
+        let mut rows = statement.query([RELEASES_MAX as i64]).map_err(failure)?;
+        let mut releases = Vec::new();
+        while let Some(row) = rows.next().map_err(failure)? {
+            let slot: Option<String> = row.get(1).map_err(failure)?;
+            let slot = slot.map(|text| text.parse()).transpose();
+            let slot = slot.map_err(|_| operator("SB_RELEASE_REQUEST names something that is not a slot"))?;
+            let id: i64 = row.get(0).map_err(failure)?;
+            releases.push(ReleaseRequest { id: id.unsigned_abs(), slot });
+        }
+        Ok(Agency { control, fence: Fence { last_op, open: token == "OPEN" }, releases })
     }
 
-    fn released(&mut self, _request: u64) -> Result<(), LegacyError> {
+    fn released(&mut self, request: u64) -> Result<(), LegacyError> {
+        self.statements += 1;
+        let sql =
+            format!("UPDATE SB_RELEASE_REQUEST SET DONE_AT = {NOW_SQL} WHERE REQUEST_ID = ?1 AND DONE_AT IS NULL");
+        let mut statement = self.connection.prepare_cached(&sql).map_err(failure)?;
+        statement.execute([request as i64]).map_err(failure)?;
         Ok(())
     }
 
@@ -107,26 +151,23 @@ impl LegacyWrite for SqliteWrite {
 /// One transaction of ops.
 struct Batch<'a> {
     tx: &'a Transaction<'a>,
-    allotment: AllotmentMode,
+    books: Books,
+    maintained: Maintained,
     person_constraint: PersonConstraint,
     draining: bool,
     statements: u64,
 }
 
-/// The slot row and what stands against it.
-struct SlotState {
-    open: bool,
-    capacity: i64,
-    counter: i64,
-    /// Reservations that are not cancelled, native and named.
-    reserved: i64,
-    escrow: i64,
+/// Why an op ends before its end.
+enum Stop {
+    /// It is answered so, and whatever it has changed is rolled back.
+    Refused(OpReply),
+    Failed(LegacyError),
 }
 
-impl SlotState {
-    /// Rule 30: the counter no longer covers what is reserved and escrowed.
-    fn eroded(&self) -> bool {
-        self.counter < self.reserved + self.escrow
+impl From<LegacyError> for Stop {
+    fn from(error: LegacyError) -> Stop {
+        Stop::Failed(error)
     }
 }
 
@@ -138,7 +179,8 @@ impl Batch<'_> {
             Control::Drain => self.draining = true,
             Control::Stop => return Err(operator("the agency's switch SB_CONTROL says STOP")),
         }
-        let token: String = self.one("SELECT TOKEN FROM SB_FENCE", params![], |r| r.get(0))?;
+        self.statements += 1;
+        let token: String = one_row(self.tx, "SELECT TOKEN FROM SB_FENCE")?;
         if token != "OPEN" {
             return Err(operator("the bridge is fenced off (SB_FENCE)"));
         }
@@ -147,14 +189,22 @@ impl Batch<'_> {
             replies.push(self.once(op)?);
         }
         if let Some(last) = ops.iter().map(|op| op.id).max_by_key(|id| id.position) {
-            let incarnation = format!("{:016x}", last.incarnation.0);
-            self.change(
-                "UPDATE SB_FENCE SET LAST_OP = CASE WHEN INCARNATION = ?1 AND LAST_OP > ?2 THEN LAST_OP ELSE ?2 END, \
-                 INCARNATION = ?1",
-                params![incarnation, last.to_string()],
-            )?;
+            self.advance_fence(last)?;
         }
         Ok(replies)
+    }
+
+    /// The fence names the op with the largest position: positions only grow, also over a restored ledger.
+    fn advance_fence(&mut self, last: OpId) -> Result<(), LegacyError> {
+        self.statements += 1;
+        self.tx
+            .prepare_cached(
+                "UPDATE SB_FENCE SET INCARNATION = ?1, LAST_OP = ?2 \
+                 WHERE LAST_OP IS NULL OR substr(LAST_OP, 17) <= substr(?2, 17)",
+            )
+            .and_then(|mut s| s.execute(params![format!("{:016x}", last.incarnation.0), last.to_string()]))
+            .map_err(failure)?;
+        Ok(())
     }
 
     fn once(&mut self, op: &OpRequest) -> Result<OpReply, LegacyError> {
@@ -171,186 +221,70 @@ impl Batch<'_> {
             }
             return decode(&result).ok_or_else(|| halt(format!("the stored result of op {id} cannot be read")));
         }
-        let reply = match &op.what {
-            LegacyOp::Take { units } => self.take(op, *units)?,
-            LegacyOp::Return { units } => self.give_back(op, *units)?,
-            LegacyOp::Convert { person, series, .. } => self.convert(op, person, series)?,
-            LegacyOp::Cancel { convert } => self.cancel(op, *convert)?,
-            LegacyOp::Place { .. } | LegacyOp::Mend { .. } => {
-                return Err(halt(format!("op {id} is of an unknown kind")));
+        if !self.books.can_do(op.mode) {
+            return Err(halt(format!("op {id} is of mode {}, for which the file was not made", op.mode.code())));
+        }
+        self.savepoint("SAVEPOINT SB_OP")?;
+        let reply = match self.effect(op) {
+            Ok(reply) => reply,
+            Err(Stop::Refused(reply)) => {
+                self.savepoint("ROLLBACK TO SB_OP")?;
+                reply
             }
+            Err(Stop::Failed(error)) => return Err(error),
         };
-        let sql = format!("INSERT INTO SB_APPLIED VALUES (?1, ?2, ?3, {NOW_SQL})");
-        self.change(&sql, params![id, hash, encode(&reply)])?;
+        self.savepoint("RELEASE SB_OP")?;
+        self.statements += 1;
+        self.tx
+            .prepare_cached(&format!("INSERT INTO SB_APPLIED VALUES (?1, ?2, ?3, {NOW_SQL})"))
+            .and_then(|mut s| s.execute(params![id, hash, encode(&reply)]))
+            .map_err(failure)?;
         Ok(reply)
     }
 
-    fn take(&mut self, op: &OpRequest, units: u32) -> Result<OpReply, LegacyError> {
-        let Some(slot) = self.slot(&op.slot)? else { return Ok(OpReply::SlotMissing) };
-        if self.allotment == AllotmentMode::Quota || self.draining || !slot.open {
-            return Ok(OpReply::Taken { units: 0 });
+    fn effect(&mut self, op: &OpRequest) -> Result<OpReply, Stop> {
+        match &op.what {
+            LegacyOp::Take { units } => self.take(op, *units),
+            LegacyOp::Return { units } => self.give_back(op, *units),
+            LegacyOp::Mend { sold } => self.mend(op, *sold),
+            LegacyOp::Convert { person, series, unbacked } => self.convert(op, person, series, *unbacked),
+            LegacyOp::Place { person, series } => self.place(op, person, series),
+            LegacyOp::Cancel { convert } => self.cancel(op, *convert),
         }
-        if slot.eroded() {
-            return Ok(OpReply::EscrowEroded);
-        }
-        let granted = i64::from(units).min(slot.capacity - slot.counter).max(0);
-        if granted > 0 {
-            let sql = format!(
-                "UPDATE TB_SLOT SET BOOKED_CNT = BOOKED_CNT + ?2, UPD_DT = {NOW_SQL} \
-                 WHERE SLOT_NO = ?1 AND STAT_CD = '1' AND BOOKED_CNT + ?2 <= CAPA_CNT"
-            );
-            if self.change(&sql, params![op.slot.as_str(), granted])? == 0 {
-                return Ok(OpReply::Taken { units: 0 });
-            }
-            self.escrow(&op.slot, granted, op.id)?;
-        }
-        Ok(OpReply::Taken { units: granted as u32 })
     }
 
-    fn give_back(&mut self, op: &OpRequest, units: u32) -> Result<OpReply, LegacyError> {
-        let Some(slot) = self.slot(&op.slot)? else { return Ok(OpReply::SlotMissing) };
-        let k = i64::from(units);
-        if slot.escrow < k || slot.eroded() {
-            return Ok(OpReply::EscrowEroded);
-        }
-        let sql = format!(
-            "UPDATE TB_SLOT SET BOOKED_CNT = BOOKED_CNT - ?2, EXT_QUOTA_CNT = MAX(EXT_QUOTA_CNT - ?2, 0), \
-             UPD_DT = {NOW_SQL} WHERE SLOT_NO = ?1"
-        );
-        self.change(&sql, params![op.slot.as_str(), k])?;
-        self.escrow(&op.slot, -k, op.id)?;
-        Ok(OpReply::Returned { units })
-    }
-
-    /// Capacity-neutral: the unit leaves the escrow, the reservation takes its place, the slot row stays as it is.
-    fn convert(&mut self, op: &OpRequest, person: &PersonKey, series: &SeriesId) -> Result<OpReply, LegacyError> {
-        let escrow: Option<i64> = self.maybe(
-            "SELECT COALESCE(E.UNITS, 0) FROM TB_SLOT T LEFT JOIN SB_ESCROW E ON E.SLOT_ID = T.SLOT_NO \
-             WHERE T.SLOT_NO = ?1",
-            params![op.slot.as_str()],
-        )?;
-        let Some(escrow) = escrow else { return Ok(OpReply::SlotMissing) };
-        if escrow < 1 {
-            return Ok(OpReply::EscrowEroded);
-        }
-        if self.maybe("SELECT 1 FROM TB_PSN WHERE PSN_NO = ?1", params![&*person.0])?.is_none() {
-            return Ok(rule(RULE_PERSON_MISSING));
-        }
-        if self.person_constraint == PersonConstraint::None && self.has_active(person, series)? {
-            return Ok(OpReply::PersonBooked);
-        }
-        let number: i64 = self.one(
-            "UPDATE TB_SEQ SET LAST_NO = LAST_NO + 1 WHERE SEQ_NM = 'SQ_RESV' RETURNING LAST_NO",
-            params![],
-            |r| r.get(0),
-        )?;
-        let legacy_ref = reservation_no(number);
+    fn savepoint(&mut self, sql: &str) -> Result<(), LegacyError> {
         self.statements += 1;
-        let sql = format!(
-            "INSERT INTO TB_RESV (RESV_NO, SLOT_NO, PSN_NO, SERIES_CD, STAT_CD, IF_OP_ID, CHRG_NM, RMK, REG_DT, UPD_DT) \
-             VALUES (?1, ?2, ?3, ?4, 'A', ?5, NULL, '제휴사 예약', {NOW_SQL}, {NOW_SQL})"
-        );
-        let bound = params![legacy_ref, op.slot.as_str(), &*person.0, series.as_str(), op.id.to_string()];
-        match self.tx.prepare_cached(&sql).and_then(|mut s| s.execute(bound)) {
-            Ok(_) => {}
-            Err(rusqlite::Error::SqliteFailure(e, _))
-                if e.code == ErrorCode::ConstraintViolation && self.has_active(person, series)? =>
-            {
-                return Ok(OpReply::PersonBooked);
-            }
-            Err(error) => return Err(failure(error)),
-        }
-        self.escrow(&op.slot, -1, op.id)?;
-        Ok(OpReply::Converted { legacy_ref: legacy_ref.into(), over: false })
+        self.tx.prepare_cached(sql).and_then(|mut s| s.execute([])).map(|_| ()).map_err(failure)
     }
 
-    fn cancel(&mut self, op: &OpRequest, convert: OpId) -> Result<OpReply, LegacyError> {
+    /// Rows changed. A constraint or a trigger of the legacy system that forbids it refuses the op.
+    fn change(&mut self, sql: &str, bound: impl rusqlite::Params) -> Result<usize, Stop> {
         self.statements += 1;
-        let found: Option<(String, String, String)> = self
-            .tx
-            .prepare_cached("SELECT RESV_NO, STAT_CD, SLOT_NO FROM TB_RESV WHERE IF_OP_ID = ?1")
-            .and_then(|mut s| s.query_row([convert.to_string()], |r| Ok((r.get(0)?, r.get(1)?, r.get(2)?))).optional())
-            .map_err(failure)?;
-        let Some((number, status, slot)) = found else { return Ok(rule(RULE_RESERVATION_MISSING)) };
-        if slot != op.slot.as_str() {
-            return Err(halt(format!("op {} cancels a reservation of another slot", op.id)));
-        }
-        match status.as_str() {
-            "A" => {}
-            "C" => return Ok(OpReply::AlreadyCancelled),
-            _ => return Ok(rule(RULE_RESERVATION_DONE)),
-        }
-        let sql = format!("UPDATE TB_RESV SET STAT_CD = 'C', UPD_DT = {NOW_SQL} WHERE RESV_NO = ?1");
-        self.change(&sql, params![number])?;
-        self.escrow(&op.slot, 1, op.id)?;
-        Ok(OpReply::TurnedBack)
+        self.tx.prepare_cached(sql).and_then(|mut s| s.execute(bound)).map_err(stop)
     }
 
-    fn slot(&mut self, slot: &SlotKey) -> Result<Option<SlotState>, LegacyError> {
-        self.statements += 1;
-        self.tx
-            .prepare_cached(
-                "SELECT T.STAT_CD = '1', T.CAPA_CNT, T.BOOKED_CNT, COALESCE(E.UNITS, 0), \
-                 (SELECT COUNT(*) FROM TB_RESV R WHERE R.SLOT_NO = T.SLOT_NO AND R.STAT_CD <> 'C') \
-                 FROM TB_SLOT T LEFT JOIN SB_ESCROW E ON E.SLOT_ID = T.SLOT_NO WHERE T.SLOT_NO = ?1",
-            )
-            .and_then(|mut s| {
-                s.query_row([slot.as_str()], |r| {
-                    Ok(SlotState {
-                        open: r.get(0)?,
-                        capacity: r.get(1)?,
-                        counter: r.get(2)?,
-                        escrow: r.get(3)?,
-                        reserved: r.get(4)?,
-                    })
-                })
-                .optional()
-            })
-            .map_err(failure)
-    }
-
-    fn has_active(&mut self, person: &PersonKey, series: &SeriesId) -> Result<bool, LegacyError> {
-        let found = self.maybe(
-            "SELECT 1 FROM TB_RESV WHERE PSN_NO = ?1 AND SERIES_CD = ?2 AND STAT_CD = 'A' LIMIT 1",
-            params![&*person.0, series.as_str()],
-        )?;
-        Ok(found.is_some())
-    }
-
-    fn escrow(&mut self, slot: &SlotKey, units: i64, op: OpId) -> Result<(), LegacyError> {
-        // Two statements: the upsert's own row would break CHECK (UNITS >= 0) before the conflict is seen.
-        let updated = self.change(
-            "UPDATE SB_ESCROW SET UNITS = UNITS + ?2, LAST_OP = ?3 WHERE SLOT_ID = ?1",
-            params![slot.as_str(), units, op.to_string()],
-        )?;
-        if updated == 0 {
-            self.change(
-                "INSERT INTO SB_ESCROW (SLOT_ID, UNITS, LAST_OP) VALUES (?1, ?2, ?3)",
-                params![slot.as_str(), units, op.to_string()],
-            )?;
-        }
-        Ok(())
-    }
-
-    fn change(&mut self, sql: &str, bound: impl rusqlite::Params) -> Result<usize, LegacyError> {
-        self.statements += 1;
-        self.tx.prepare_cached(sql).and_then(|mut s| s.execute(bound)).map_err(failure)
-    }
-
-    fn maybe(&mut self, sql: &str, bound: impl rusqlite::Params) -> Result<Option<i64>, LegacyError> {
-        self.statements += 1;
-        self.tx.prepare_cached(sql).and_then(|mut s| s.query_row(bound, |r| r.get(0)).optional()).map_err(failure)
-    }
-
-    fn one<T>(
+    fn maybe<T: rusqlite::types::FromSql>(
         &mut self,
         sql: &str,
         bound: impl rusqlite::Params,
-        read: impl FnOnce(&rusqlite::Row<'_>) -> rusqlite::Result<T>,
-    ) -> Result<T, LegacyError> {
+    ) -> Result<Option<T>, LegacyError> {
         self.statements += 1;
-        self.tx.prepare_cached(sql).and_then(|mut s| s.query_row(bound, read)).map_err(failure)
+        self.tx.prepare_cached(sql).and_then(|mut s| s.query_row(bound, |r| r.get(0)).optional()).map_err(failure)
     }
+}
+
+fn stop(error: rusqlite::Error) -> Stop {
+    match &error {
+        rusqlite::Error::SqliteFailure(e, _) if e.code == ErrorCode::ConstraintViolation => {
+            Stop::Refused(rule(&format!("sqlite_{}", e.extended_code)))
+        }
+        _ => Stop::Failed(failure(error)),
+    }
+}
+
+fn one_row<T: rusqlite::types::FromSql>(connection: &Connection, sql: &str) -> Result<T, LegacyError> {
+    connection.prepare_cached(sql).and_then(|mut s| s.query_row([], |r| r.get(0))).map_err(failure)
 }
 
 /// A reservation number as the legacy system prints it.
