@@ -7,10 +7,10 @@
 // The functions are the C ABI: what they demand of their arguments is what ODPI-C passes.
 #![allow(clippy::missing_safety_doc, clippy::too_many_arguments)]
 
-mod number;
-mod oci;
 #[path = "sql/lex.rs"]
 mod lex;
+mod number;
+mod oci;
 #[path = "sql/shape.rs"]
 mod shape;
 mod wire;

@@ -26,33 +26,73 @@ pub struct Call {
 
 #[derive(Debug, Serialize, Deserialize)]
 pub enum Request {
-    Logon { user: String, password: String, client: String },
+    Logon {
+        user: String,
+        password: String,
+        client: String,
+    },
     /// Cells: `iters` rows of one value a bind occurrence.
-    Execute { cursor: u32, sql: String, iters: u32, batch_errors: bool, commit: bool, prefetch: u32 },
-    Fetch { cursor: u32, rows: u32 },
+    Execute {
+        cursor: u32,
+        sql: String,
+        iters: u32,
+        batch_errors: bool,
+        commit: bool,
+        prefetch: u32,
+    },
+    Fetch {
+        cursor: u32,
+        rows: u32,
+    },
     Commit,
     Rollback,
     Ping,
     Version,
     /// MODULE, ACTION, CLIENT_INFO, CLIENT_IDENTIFIER, CURRENT_SCHEMA: OCI attributes of the session.
-    Attribute { name: String, value: String },
+    Attribute {
+        name: String,
+        value: String,
+    },
     Logoff,
     /// On a connection of its own: stop the given call.
-    Cancel { session: u32, secret: u64, call: u64 },
+    Cancel {
+        session: u32,
+        secret: u64,
+        call: u64,
+    },
     /// On a connection of its own: write the counters to the side file now.
     Stats,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
 pub enum Reply {
-    Session { id: u32, secret: u64, charset_id: u16, warning: Option<(i32, String)> },
+    Session {
+        id: u32,
+        secret: u64,
+        charset_id: u16,
+        warning: Option<(i32, String)>,
+    },
     Done,
     Text(String, u32),
     /// Cells: `rows` rows of the columns. `columns` stands in the answer to an execute only.
-    Rows { columns: Vec<Column>, rows: u32, end: bool },
+    Rows {
+        columns: Vec<Column>,
+        rows: u32,
+        end: bool,
+    },
     /// Cells: for RETURNING the returned rows, iteration after iteration; for a block one value a bind.
-    Changed { rows: u64, counts: Vec<u64>, errors: Vec<(u32, i32, String)>, returned: Vec<u32> },
-    Failed { code: i32, text: String, rows_done: u64, dead: bool },
+    Changed {
+        rows: u64,
+        counts: Vec<u64>,
+        errors: Vec<(u32, i32, String)>,
+        returned: Vec<u32>,
+    },
+    Failed {
+        code: i32,
+        text: String,
+        rows_done: u64,
+        dead: bool,
+    },
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -97,9 +137,9 @@ pub fn socket_path(database: &str) -> PathBuf {
     if beside.len() <= SOCKET_PATH_BYTES_MAX {
         return beside.into();
     }
-    let digest = database.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
-    });
+    let digest = database
+        .bytes()
+        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3));
     let temporary = std::env::var("TMPDIR").unwrap_or_default();
     let folder = if temporary.is_empty() || temporary.len() > 60 { "/tmp".to_owned() } else { temporary };
     PathBuf::from(folder).join("fake-oracle").join(format!("{digest:016x}.sock"))

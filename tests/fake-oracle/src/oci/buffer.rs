@@ -151,7 +151,9 @@ unsafe fn read_at(kind: u16, at: *const u8, length: usize) -> Result<Cell, OraEr
                 Cell::Date(Stamp { year, month, day, hour, minute, second, ..Stamp::default() }.iso())
             }
             kind if TIMES.contains(&kind) => Cell::Timestamp((*ptr::read_unaligned(at.cast::<*const Stamp>())).iso()),
-            kind => return Err(OraError::new(3115, format!("unsupported network datatype or representation ({kind})"))),
+            kind => {
+                return Err(OraError::new(3115, format!("unsupported network datatype or representation ({kind})")));
+            }
         })
     }
 }
@@ -278,17 +280,8 @@ pub unsafe fn give(
         let mut piece = 0u8;
         let mut indicator = ptr::null_mut();
         let mut code: *mut u16 = ptr::null_mut();
-        let answer = out(
-            context,
-            handle.cast(),
-            iteration,
-            index,
-            &mut at,
-            &mut length,
-            &mut piece,
-            &mut indicator,
-            &mut code,
-        );
+        let answer =
+            out(context, handle.cast(), iteration, index, &mut at, &mut length, &mut piece, &mut indicator, &mut code);
         if answer != CONTINUE || at.is_null() {
             return Err(OraError::new(600, "the callback of a returning bind failed"));
         }

@@ -25,13 +25,7 @@ pub fn client_version() -> [c_int; 5] {
 }
 
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn OCIClientVersion(
-    a: *mut c_int,
-    b: *mut c_int,
-    c: *mut c_int,
-    d: *mut c_int,
-    e: *mut c_int,
-) {
+pub unsafe extern "C" fn OCIClientVersion(a: *mut c_int, b: *mut c_int, c: *mut c_int, d: *mut c_int, e: *mut c_int) {
     for (to, part) in [a, b, c, d, e].into_iter().zip(client_version()) {
         unsafe { *to = part };
     }

@@ -116,7 +116,9 @@ pub unsafe extern "C" fn OCISessionGet(
     unsafe {
         let key = text(name, name_length as usize);
         let known = POOLS.lock().expect("no holder panics").get(&key).copied();
-        let Some(pool) = known else { return fail(error, &OraError::new(24416, "Invalid session Poolname was specified")) };
+        let Some(pool) = known else {
+            return fail(error, &OraError::new(24416, "Invalid session Poolname was specified"));
+        };
         let Some(Body::Pool(handle)) = super::body(pool as *const c_void) else { return super::INVALID_HANDLE };
         if !found.is_null() {
             *found = 0;

@@ -74,12 +74,7 @@ pub unsafe extern "C" fn OCISessionBegin(
 }
 
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn OCISessionEnd(
-    svc: *mut c_void,
-    _error: *mut c_void,
-    _user: *mut c_void,
-    _mode: u32,
-) -> c_int {
+pub unsafe extern "C" fn OCISessionEnd(svc: *mut c_void, _error: *mut c_void, _user: *mut c_void, _mode: u32) -> c_int {
     end(get!(svc, Svc));
     OK
 }

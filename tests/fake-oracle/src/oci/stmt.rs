@@ -8,7 +8,8 @@ use std::ptr;
 
 use super::buffer::{Bind, Buffer, InCallback, OutCallback, bound, give};
 use super::{
-    Body, ERROR, Handle, INVALID_HANDLE, NO_DATA, OK, OraError, SUCCESS_WITH_INFO, Svc, body, done, fail, get, make, text,
+    Body, ERROR, Handle, INVALID_HANDLE, NO_DATA, OK, OraError, SUCCESS_WITH_INFO, Svc, body, done, fail, get, make,
+    text,
 };
 use crate::wire::{Column, Reply, Request, put, take};
 use crate::{lex, shape};

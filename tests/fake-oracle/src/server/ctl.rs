@@ -287,9 +287,12 @@ mod tests {
 
     #[test]
     fn a_pattern_meets_what_like_would() {
-        for (pattern, text, meets) in
-            [("%", "", true), ("update slot%", "UPDATE slot SET", true), ("%b_d%", "a bad one", true), ("a", "ab", false)]
-        {
+        for (pattern, text, meets) in [
+            ("%", "", true),
+            ("update slot%", "UPDATE slot SET", true),
+            ("%b_d%", "a bad one", true),
+            ("a", "ab", false),
+        ] {
             assert_eq!(like(pattern, text), meets, "{pattern} {text}");
         }
     }

@@ -65,7 +65,8 @@ fn visible(session: &Session, object: &str) -> bool {
 fn columns(session: &Session) -> Result<(), OraError> {
     let c = &session.connection;
     c.execute_batch("DELETE FROM temp.ALL_TAB_COLUMNS")?;
-    let mut insert = c.prepare_cached("INSERT INTO temp.ALL_TAB_COLUMNS VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)")?;
+    let mut insert =
+        c.prepare_cached("INSERT INTO temp.ALL_TAB_COLUMNS VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)")?;
     for (table, entry) in session.catalog.tables.iter().filter(|(name, _)| visible(session, name)) {
         for (at, (name, declared)) in entry.columns.iter().enumerate() {
             let column = described(name.clone(), declared);

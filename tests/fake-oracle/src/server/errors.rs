@@ -128,10 +128,7 @@ fn unique_name(connection: &Connection, named: &str) -> String {
     }
     let table = named.split('.').next().unwrap_or("").to_owned();
     let columns: Vec<&str> = named.split(", ").map(|column| column.rsplit('.').next().unwrap_or("")).collect();
-    index_over(connection, &table, &columns)
-        .ok()
-        .flatten()
-        .unwrap_or_else(|| primary_key_name(connection, &table))
+    index_over(connection, &table, &columns).ok().flatten().unwrap_or_else(|| primary_key_name(connection, &table))
 }
 
 fn index_over(connection: &Connection, table: &str, columns: &[&str]) -> rusqlite::Result<Option<String>> {

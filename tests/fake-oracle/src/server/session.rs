@@ -260,7 +260,10 @@ impl Session {
         match self.state {
             State::Writing => return Ok(()),
             State::ReadOnly => {
-                return Err(OraError::new(1456, "may not perform insert/delete/update operation inside a READ ONLY transaction"));
+                return Err(OraError::new(
+                    1456,
+                    "may not perform insert/delete/update operation inside a READ ONLY transaction",
+                ));
             }
             State::None => {}
         }
@@ -268,9 +271,10 @@ impl Session {
         let longest = Duration::from_millis(lock(&self.shared.ctl).number("lock_wait_ms").max(0) as u64);
         let (limit, refused) = match wait {
             Wait::NoWait => (Duration::ZERO, errors::busy()),
-            Wait::Seconds(n) => {
-                (Duration::from_secs(u64::from(n)), OraError::new(30006, "resource busy; acquire with WAIT timeout expired"))
-            }
+            Wait::Seconds(n) => (
+                Duration::from_secs(u64::from(n)),
+                OraError::new(30006, "resource busy; acquire with WAIT timeout expired"),
+            ),
             Wait::Forever => (longest, OraError::new(2049, "timeout: distributed transaction waiting for lock")),
         };
         let until = Instant::now() + limit;
@@ -325,7 +329,9 @@ impl Session {
                 Ok(self.connection.execute_batch(&format!("ROLLBACK TO [{name}]"))?)
             }
             _ if self.early_savepoints.iter().any(|known| known == name) => Ok(()),
-            _ => Err(OraError::new(1086, format!("savepoint '{name}' never established in this session or is invalid"))),
+            _ => {
+                Err(OraError::new(1086, format!("savepoint '{name}' never established in this session or is invalid")))
+            }
         }
     }
 

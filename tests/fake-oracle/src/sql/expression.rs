@@ -41,8 +41,32 @@ const TIMELY: &[&str] =
     &["TO_DATE", "TO_TIMESTAMP", "TRUNC", "ADD_MONTHS", "LAST_DAY", "NUMTODSINTERVAL", "CAST", "MAX", "MIN", "NVL"];
 /// Words after which no operand has ended.
 const NO_OPERAND: &[&str] = &[
-    "SELECT", "DISTINCT", "WHERE", "AND", "OR", "NOT", "BETWEEN", "IN", "LIKE", "WHEN", "THEN", "ELSE", "CASE", "BY",
-    "VALUES", "SET", "FROM", "ON", "HAVING", "RETURNING", "INTO", "LIMIT", "AS", "IS", "ALL", "UNION",
+    "SELECT",
+    "DISTINCT",
+    "WHERE",
+    "AND",
+    "OR",
+    "NOT",
+    "BETWEEN",
+    "IN",
+    "LIKE",
+    "WHEN",
+    "THEN",
+    "ELSE",
+    "CASE",
+    "BY",
+    "VALUES",
+    "SET",
+    "FROM",
+    "ON",
+    "HAVING",
+    "RETURNING",
+    "INTO",
+    "LIMIT",
+    "AS",
+    "IS",
+    "ALL",
+    "UNION",
 ];
 
 fn timely(text: impl Into<String>) -> Node {

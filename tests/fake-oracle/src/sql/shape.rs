@@ -61,7 +61,9 @@ pub fn returned(tokens: &[Token], kind: u16) -> usize {
     if !matches!(kind, UPDATE | DELETE | INSERT | MERGE) {
         return 0;
     }
-    let Some(returning) = tokens.iter().rposition(|token| token.is("RETURNING") || token.is("RETURN")) else { return 0 };
+    let Some(returning) = tokens.iter().rposition(|token| token.is("RETURNING") || token.is("RETURN")) else {
+        return 0;
+    };
     let Some(into) = tokens[returning..].iter().position(|token| token.is("INTO")) else { return 0 };
     tokens[returning + into..].iter().filter(|token| matches!(token, Token::Bind(_))).count()
 }

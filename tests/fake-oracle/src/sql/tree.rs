@@ -8,7 +8,10 @@ pub enum Node {
     Token(Token),
     Group(Vec<Node>),
     /// SQLite text that is done; `timely`: its value may be a date.
-    Raw { text: String, timely: bool },
+    Raw {
+        text: String,
+        timely: bool,
+    },
 }
 
 impl Node {

@@ -11,7 +11,9 @@ const DEPTH_MAX: u32 = 8;
 pub fn of_column(catalog: &Catalog, table: &str, column: &str, depth: u32) -> String {
     let Some(entry) = catalog.table(table) else { return TEXT.to_owned() };
     let declared = || entry.columns.iter().find(|(name, _)| name == column).map(|(_, kind)| kind.clone());
-    let Some(view) = &entry.view else { return declared().filter(|k| !k.is_empty()).unwrap_or_else(|| TEXT.to_owned()) };
+    let Some(view) = &entry.view else {
+        return declared().filter(|k| !k.is_empty()).unwrap_or_else(|| TEXT.to_owned());
+    };
     if depth > DEPTH_MAX {
         return TEXT.to_owned();
     }
@@ -22,12 +24,7 @@ pub fn of_column(catalog: &Catalog, table: &str, column: &str, depth: u32) -> St
 }
 
 /// `None`: only the values can tell (a placeholder, an unknown function).
-pub fn of_expression(
-    catalog: &Catalog,
-    tokens: &[Token],
-    sources: &[(String, String)],
-    depth: u32,
-) -> Option<String> {
+pub fn of_expression(catalog: &Catalog, tokens: &[Token], sources: &[(String, String)], depth: u32) -> Option<String> {
     let column = |source: Option<&str>, name: &str| {
         let mut of = sources.iter().filter(|(alias, table)| source.is_none_or(|s| s == alias || s == table));
         let (_, table) = of.find(|(_, table)| catalog.declared(table, name).is_some())?;
