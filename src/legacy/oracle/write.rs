@@ -17,6 +17,7 @@ mod units;
 
 use std::sync::Arc;
 
+#[cfg(test)]
 pub(super) use link::placeholders;
 
 use self::batch::{Batch, control, fence_op};

@@ -36,13 +36,17 @@ impl Batch<'_> {
         if let Person::Answered(reply) = self.person(person, series)? {
             return Ok(reply);
         }
-        let released = !backed || self.release_unit(op, &slot)?;
+        // A counter with nothing to give back is eroded: it gives back once the trigger has counted the reservation, so
+        // that it never goes below zero in between.
+        let late = self.is_triggered(&slot, op.mode) && slot.sold(op.mode).is_some_and(|sold| sold < 1);
+        if backed && !late {
+            self.release_unit(op, &slot)?;
+        }
         let number = match self.reserve(op, person, series)? {
             Ok(number) => number,
             Err(reply) => return Ok(reply),
         };
-        if !released {
-            // The counter had nothing to give back before the trigger counted the reservation; now it has.
+        if backed && late {
             self.release_unit(op, &slot)?;
         }
         // Nobody took a unit for this reservation: the application's counter has to learn of it.
@@ -57,17 +61,18 @@ impl Batch<'_> {
     }
 
     /// Takes what holds the unit out of the legacy system's book-keeping, as far as the reservation will not do that
-    /// itself. False: the book-keeping is eroded so far that there is nothing to take out yet.
-    fn release_unit(&mut self, op: &OpRequest, slot: &SlotState) -> Result<bool, Trouble> {
-        match op.mode {
-            AllotmentMode::Capacity if slot.edited() => Ok(true),
-            AllotmentMode::Capacity => self.slot_units(&sql::GIVE_CAPACITY, op, 1),
+    /// itself.
+    fn release_unit(&mut self, op: &OpRequest, slot: &SlotState) -> Result<(), Trouble> {
+        let entry = match op.mode {
+            AllotmentMode::Capacity if slot.edited() => return Ok(()),
+            AllotmentMode::Capacity => &sql::GIVE_CAPACITY,
             // A placeholder that somebody cancelled is gone already (rule 30); the booking is converted all the same.
-            AllotmentMode::CountRows => self.drop_placeholders(op, 1).map(|_| true),
-            _ if !self.is_triggered(slot, op.mode) => Ok(true),
-            AllotmentMode::Remaining => self.slot_units(&sql::GIVE_REMAINING, op, 1),
-            _ => self.slot_units(&sql::GIVE_COUNTER, op, 1),
-        }
+            AllotmentMode::CountRows => return self.drop_placeholders(op, slot.placeholders.min(1)).map(|_| ()),
+            _ if !self.is_triggered(slot, op.mode) => return Ok(()),
+            AllotmentMode::Remaining => &sql::GIVE_REMAINING,
+            _ => &sql::GIVE_COUNTER,
+        };
+        self.slot_units(entry, op, 1).map(|_| ())
     }
 
     /// Does a trigger keep the slot row's counter?

@@ -1,6 +1,7 @@
 //! The ops of body `sql` against tables that bear the interface schema's names, in SQLite: what they leave behind in each
 //! mode, what they refuse, and how many statements they take. Locks, the driver and the wire are not here.
 
+mod beside;
 mod tables;
 
 use tables::{SERIES, Tables};
