@@ -94,8 +94,9 @@ pub(super) struct Slot {
     pub mended_at: Timestamp,
     /// The legacy system was restored and what it holds for the slot has not been seen since: frozen.
     pub unsettled: bool,
-    /// The legacy system was restored and no op of ours changed the escrow since: whatever op a fact names is its newest.
-    pub rewound: bool,
+    /// Entry that told of a restore of the legacy system, until an op asked later changed the escrow: whatever op a fact
+    /// names is its newest. Ops driven again do not count: one that was not lost only repeats its answer.
+    pub rewound: Option<Position>,
     /// A fact of the slot was taken since.
     pub seen: bool,
     /// Bookings above the room there is, as stated last (rule 12).
@@ -129,7 +130,7 @@ impl Slot {
             mend_tries: 0,
             mended_at: Timestamp(i64::MIN),
             unsettled: false,
-            rewound: false,
+            rewound: None,
             seen: true,
             overrun: 0,
             held_until: Timestamp(i64::MIN),
@@ -156,7 +157,7 @@ impl Slot {
         let named = fact.last_op.map(|op| op.position);
         named == self.last_op
             || (self.idle_op.is_some() && named == self.idle_op)
-            || (self.rewound && self.seen && self.ops == 0)
+            || (self.rewound.is_some() && self.seen && self.ops == 0)
     }
 
     /// What the native seller has left to give, as far as the last cut and our own account tell.
@@ -328,7 +329,7 @@ pub(super) struct Book {
     pub engaged: Map<(PersonNo, SeriesId), Engagement>,
     pub reservations: Map<ReservationKey, Reservation>,
     /// Rows that the bridge wrote, by op: are they still active?
-    pub by_op: Map<Position, bool>,
+    pub by_op: Map<Position, (ReservationKey, bool)>,
     pub bookings: BTreeMap<BookingId, Booking>,
     pub keys: Map<KeyMac, KnownKey>,
     /// Remembered refusals, oldest first.
@@ -458,6 +459,11 @@ impl Book {
     /// Was the op asked in a life of the ledger that was lost?
     pub fn is_given_up(&self, op: Position) -> bool {
         self.given_up.iter().any(|(from, until)| (*from..*until).contains(&op))
+    }
+
+    /// Is the row that the op wrote active? `None` before a fact told.
+    pub fn row_of(&self, op: Position) -> Option<bool> {
+        self.by_op.get(&op).map(|(_, active)| *active)
     }
 
     /// Whose reservation the op wrote.

@@ -181,7 +181,7 @@ impl Desk {
                 self.book.slot_mut(no).no_take_before = until;
             }
             OpWhat::Convert { booking, ref series, person } | OpWhat::Place { booking, ref series, person } => {
-                if self.book.by_op.get(&op) == Some(&false) {
+                if self.book.row_of(op) == Some(false) {
                     // Cancelled by the legacy side before we heard that it was applied.
                     self.follow_legacy_cancel(booking, effects);
                 }

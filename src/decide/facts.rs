@@ -94,6 +94,8 @@ impl Desk {
     /// that the legacy system was restored, so the booking is left for a while.
     fn lose_reservation(&mut self, position: Position, key: ReservationKey, effects: Option<&mut Effects>) {
         let lost = self.book.reservations.get(&key).filter(|row| row.active).and_then(|row| row.op);
+        // The op may have written another row since, after a restore.
+        let lost = lost.filter(|op| self.book.by_op.get(op).is_some_and(|(row, _)| *row == key));
         self.book.take_fact(position, Fact::ReservationGone(key));
         let (Some(op), Some(effects)) = (lost, effects) else { return };
         let id = self.book.booking_of(op);
@@ -116,7 +118,7 @@ impl Desk {
         for (at, id) in due {
             self.vanishing.remove(&(at, id));
             let gone = self.book.bookings.get(&id).is_some_and(|booking| {
-                booking.vanished_at.is_some() && self.book.by_op.get(&booking.convert) != Some(&true)
+                booking.vanished_at.is_some() && self.book.row_of(booking.convert) != Some(true)
             });
             if gone {
                 self.follow_legacy_cancel(id, effects);

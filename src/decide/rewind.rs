@@ -33,7 +33,7 @@ impl Book {
             self.drive_again(position, at, id, after)?;
         }
         for slot in self.slots.iter_mut().filter(|slot| slot.done > after) {
-            (slot.unsettled, slot.rewound, slot.seen) = (true, true, false);
+            (slot.unsettled, slot.rewound, slot.seen) = (true, Some(position), false);
         }
         self.newest = after;
         self.counters.rewound += 1;
@@ -57,6 +57,8 @@ impl Book {
             booking.stands = false;
             let (slot, person, series) = (booking.slot.clone(), booking.person, booking.series.clone());
             let (convert, on_request) = (booking.convert, booking.on_request);
+            // What was told of its row was told of one that may be lost.
+            self.by_op.remove(&convert);
             let no = self.slot_no_or_new(&slot);
             let account = &mut self.slot_mut(no).units;
             account.converted -= 1;
@@ -108,7 +110,7 @@ impl Desk {
                 self.settle_at = Some(self.now.plus_ms(self.policy.settle_ms));
                 // Capture may have seen the restored rows before write-back asked.
                 let ended = self.book.bookings.iter().filter(|(_, booking)| booking.ended > after);
-                let stands = |op| self.book.by_op.get(&op) == Some(&true);
+                let stands = |op| self.book.row_of(op) == Some(true);
                 let revived: Vec<BookingId> = ended.filter(|(_, b)| stands(b.convert)).map(|(id, _)| *id).collect();
                 for id in revived {
                     self.cancel_revived(id, effects);

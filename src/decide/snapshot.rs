@@ -48,7 +48,7 @@ struct SlotOutcome {
     mend_tries: u32,
     mended_at: Timestamp,
     unsettled: bool,
-    rewound: bool,
+    rewound: Option<Position>,
     overrun: u32,
     held_until: Timestamp,
     touched: Position,

@@ -196,6 +196,7 @@ impl World {
             platter.entries.truncate(kept);
             let last = platter.entries.last().map_or(Position::ZERO, Entry::last);
             let at = platter.entries.last().map_or(Timestamp(0), |entry| entry.at);
+            self.latest = at;
             platter.replies.retain(|reply| reply.entry <= last);
             let jump = 1 << 20;
             platter.entries.push(Entry { position: last.next(), at, what: What::Reserve { count: jump } });
@@ -387,7 +388,21 @@ impl World {
         for (key, slot) in self.legacy.slots.iter().filter(|(_, slot)| slot.exists) {
             let units = judge.desk.units(key).unwrap_or_default();
             if units.granted - units.converted != slot.escrow {
-                return Err(format!("I13: slot {key}: {units:?} but {slot:?}, given up {:?}, mirror {:?}, entries {}", self.policy.given_up, self.mirror.get(&format!("slot {key}")), judge.naive.entries.iter().filter(|e| { let t = format!("{e:?}"); t.contains(&format!("{key}\"")) || t.contains("OpDone") }).map(|e| format!("\n{e:?}")).collect::<String>()));
+                return Err(format!(
+                    "I13: slot {key}: {units:?} but {slot:?}, given up {:?}, mirror {:?}, entries {}",
+                    self.policy.given_up,
+                    self.mirror.get(&format!("slot {key}")),
+                    judge
+                        .naive
+                        .entries
+                        .iter()
+                        .filter(|e| {
+                            let t = format!("{e:?}");
+                            t.contains(&format!("{key}\"")) || t.contains("OpDone")
+                        })
+                        .map(|e| format!("\n{e:?}"))
+                        .collect::<String>()
+                ));
             }
             let used = self.legacy.active_of(key) + slot.escrow;
             if slot.class.is_none() && slot.counter < used {
