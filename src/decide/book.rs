@@ -11,11 +11,11 @@ use foldhash::fast::FixedState;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::{
-    BookingId, BookingStatus, BookingView, Control, EndReason, KeyMac, ObjectName, PartnerId, PersonNo, PersonRef,
-    Position, ReceiptMac, ReservationKey, Row, SeriesId, SiteFact, SiteKey, SlotFact, SlotKey, SlotStatus, SlotVersion,
-    SlotView, Sync, Timestamp,
+    BookingId, Control, EndReason, KeyMac, ObjectName, PartnerId, PersonNo, PersonRef, Position, ReceiptMac,
+    ReservationKey, Row, SeriesId, SiteFact, SiteKey, SlotFact, SlotKey, SlotStatus, SlotVersion, SlotView, Timestamp,
 };
 
+pub(super) use super::booking::Booking;
 use super::conflicts::Conflict;
 use super::entry::{Op, OpWhat};
 use super::event::KnownKey;
@@ -94,8 +94,9 @@ pub(super) struct Slot {
     pub mended_at: Timestamp,
     /// The legacy system was restored and what it holds for the slot has not been seen since: frozen.
     pub unsettled: bool,
-    /// The legacy system was restored and no op of ours changed the escrow since: whatever op a fact names is its newest.
-    pub rewound: bool,
+    /// Entry that told of a restore of the legacy system, until an op asked later changed the escrow: whatever op a fact
+    /// names is its newest. Ops driven again do not count: one that was not lost only repeats its answer.
+    pub rewound: Option<Position>,
     /// A fact of the slot was taken since.
     pub seen: bool,
     /// Bookings above the room there is, as stated last (rule 12).
@@ -129,7 +130,7 @@ impl Slot {
             mend_tries: 0,
             mended_at: Timestamp(i64::MIN),
             unsettled: false,
-            rewound: false,
+            rewound: None,
             seen: true,
             overrun: 0,
             held_until: Timestamp(i64::MIN),
@@ -156,7 +157,7 @@ impl Slot {
         let named = fact.last_op.map(|op| op.position);
         named == self.last_op
             || (self.idle_op.is_some() && named == self.idle_op)
-            || (self.rewound && self.seen && self.ops == 0)
+            || (self.rewound.is_some() && self.seen && self.ops == 0)
     }
 
     /// What the native seller has left to give, as far as the last cut and our own account tell.
@@ -180,66 +181,6 @@ impl Slot {
             row: fact.row.clone(),
             position: self.touched,
         })
-    }
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Booking {
-    pub partner: PartnerId,
-    pub person: PersonNo,
-    pub series: SeriesId,
-    pub slot: SlotKey,
-    pub version: SlotVersion,
-    pub partner_ref: Option<Arc<str>>,
-    pub status: BookingStatus,
-    pub sync: Sync,
-    pub legacy_ref: Option<Arc<str>>,
-    pub reason: Option<EndReason>,
-    pub booked_at: Timestamp,
-    pub changed_at: Timestamp,
-    pub touched: Position,
-    /// Mode `on_request`: placed without a unit of the escrow.
-    pub on_request: bool,
-    /// The op that writes it; the booking's own position but for one that was driven again as a new op.
-    pub convert: Position,
-    /// The op that cancels it, if one was asked.
-    pub cancel: Option<Position>,
-    /// Its named reservation stands in the legacy system, as far as we were told.
-    pub stands: bool,
-    /// Converts that found the escrow eroded.
-    pub tries: u8,
-    /// Honoured even without a unit in escrow: the legacy system lost what backed it (rule 28).
-    pub honour: bool,
-    /// Entries that told that it was written, and that it was ended there.
-    pub written: Position,
-    pub ended: Position,
-    /// Its row vanished from the legacy system; cancelled there, unless that turns out to have been restored.
-    pub vanished_at: Option<Timestamp>,
-}
-
-impl Booking {
-    /// Waits to be written.
-    pub fn is_open(&self) -> bool {
-        matches!(self.sync, Sync::Queued | Sync::InDoubt)
-    }
-
-    pub fn view(&self, id: BookingId) -> BookingView {
-        BookingView {
-            id,
-            partner: self.partner.clone(),
-            person: self.person,
-            series: self.series.clone(),
-            slot: self.slot.clone(),
-            slot_version: self.version,
-            status: self.status,
-            sync: self.sync,
-            legacy_ref: self.legacy_ref.clone(),
-            partner_ref: self.partner_ref.clone(),
-            reason: self.reason,
-            booked_at: self.booked_at,
-            changed_at: self.changed_at,
-            position: self.touched,
-        }
     }
 }
 
@@ -328,7 +269,7 @@ pub(super) struct Book {
     pub engaged: Map<(PersonNo, SeriesId), Engagement>,
     pub reservations: Map<ReservationKey, Reservation>,
     /// Rows that the bridge wrote, by op: are they still active?
-    pub by_op: Map<Position, bool>,
+    pub by_op: Map<Position, (ReservationKey, bool)>,
     pub bookings: BTreeMap<BookingId, Booking>,
     pub keys: Map<KeyMac, KnownKey>,
     /// Remembered refusals, oldest first.
@@ -352,8 +293,6 @@ pub(super) struct Book {
     pub pending: u32,
     /// Newest op that the legacy system has applied.
     pub newest: Position,
-    /// The newest rewinding: the op after which all was lost, and the entry that says so.
-    pub rewound: Option<(Position, Position)>,
     /// Positions [from, until) of lives that a restore of the ledger gave up.
     pub given_up: Vec<(Position, Position)>,
     pub control: Control,
@@ -462,6 +401,11 @@ impl Book {
         self.given_up.iter().any(|(from, until)| (*from..*until).contains(&op))
     }
 
+    /// Is the row that the op wrote active? `None` before a fact told.
+    pub fn row_of(&self, op: Position) -> Option<bool> {
+        self.by_op.get(&op).map(|(_, active)| *active)
+    }
+
     /// Whose reservation the op wrote.
     pub fn booking_of(&self, convert: Position) -> BookingId {
         self.redriven.get(&convert).copied().unwrap_or(BookingId(convert))
@@ -476,7 +420,8 @@ impl Book {
     /// Was the slot's escrow changed by an op of a lost life, which was not settled yet?
     pub fn is_beyond(&self, slot: &Slot) -> bool {
         let named = slot.fact.as_ref().and_then(|fact| fact.last_op).map(|op| op.position);
-        named.is_some_and(|op| Some(op) != slot.last_op && self.is_given_up(op))
+        // An op of ours that came after it makes the fact an old one.
+        named.is_some_and(|op| Some(op) > slot.last_op && self.is_given_up(op))
     }
 
     /// What may be sold now.

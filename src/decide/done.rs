@@ -62,7 +62,8 @@ impl Book {
         if matches!(result, OpResult::Mended { added: 0, lost: 0, .. }) {
             slot.idle_op = Some(done.position);
         } else if result.moved_units() {
-            (slot.last_op, slot.idle_op, slot.rewound) = (Some(done.position), None, false);
+            (slot.last_op, slot.idle_op) = (Some(done.position), None);
+            slot.rewound = slot.rewound.filter(|told| *told > done.position);
         }
     }
 

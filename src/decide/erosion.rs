@@ -39,7 +39,7 @@ impl Desk {
         }
         // Units that were sold meanwhile are honoured: their converts will find whether the escrow still has them.
         let granted = fact.escrow_units.saturating_add(slot.units.converted).max(slot.units.in_use());
-        let moved = slot.rewound && named != slot.last_op && named != slot.idle_op;
+        let moved = slot.rewound.is_some() && named != slot.last_op && named != slot.idle_op;
         if slot.unsettled || beyond || moved {
             self.persist(What::Settled { slot: key, granted, last_op: named }, effects);
             self.await_idle(no);

@@ -94,6 +94,8 @@ impl Desk {
     /// that the legacy system was restored, so the booking is left for a while.
     fn lose_reservation(&mut self, position: Position, key: ReservationKey, effects: Option<&mut Effects>) {
         let lost = self.book.reservations.get(&key).filter(|row| row.active).and_then(|row| row.op);
+        // The op may have written another row since, after a restore.
+        let lost = lost.filter(|op| self.book.by_op.get(op).is_some_and(|(row, _)| *row == key));
         self.book.take_fact(position, Fact::ReservationGone(key));
         let (Some(op), Some(effects)) = (lost, effects) else { return };
         let id = self.book.booking_of(op);
@@ -116,7 +118,7 @@ impl Desk {
         for (at, id) in due {
             self.vanishing.remove(&(at, id));
             let gone = self.book.bookings.get(&id).is_some_and(|booking| {
-                booking.vanished_at.is_some() && self.book.by_op.get(&booking.convert) != Some(&true)
+                booking.vanished_at.is_some() && self.book.row_of(booking.convert) != Some(true)
             });
             if gone {
                 self.follow_legacy_cancel(id, effects);
@@ -132,14 +134,11 @@ impl Desk {
         }
     }
 
-    /// The legacy system had cancelled the booking itself, and its restore brought the reservation back (rule 28).
-    fn cancel_revived(&mut self, id: BookingId, effects: &mut Effects) {
-        let Some((after, rewound_at)) = self.book.rewound else { return };
+    /// The legacy system had cancelled the booking itself, and a restore brought the reservation back (rule 28). No op of
+    /// ours need have been lost with it.
+    pub(super) fn cancel_revived(&mut self, id: BookingId, effects: &mut Effects) {
         let revived = self.book.bookings.get(&id).is_some_and(|b| {
-            b.reason == Some(EndReason::LegacyCancelled)
-                && b.status == BookingStatus::Cancelled
-                && b.cancel.is_none()
-                && (after..rewound_at).contains(&b.ended)
+            b.status == BookingStatus::Cancelled && b.reason == Some(EndReason::LegacyCancelled) && !b.stands
         });
         if revived {
             self.persist(What::CancelAgain { booking: id }, effects);

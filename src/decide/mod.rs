@@ -8,6 +8,7 @@ mod agency;
 mod alternatives;
 mod apply;
 mod book;
+mod booking;
 mod claim;
 mod conflicts;
 mod desk;

@@ -33,10 +33,9 @@ impl Book {
             self.drive_again(position, at, id, after)?;
         }
         for slot in self.slots.iter_mut().filter(|slot| slot.done > after) {
-            (slot.unsettled, slot.rewound, slot.seen) = (true, true, false);
+            (slot.unsettled, slot.rewound, slot.seen) = (true, Some(position), false);
         }
         self.newest = after;
-        self.rewound = Some((after, position));
         self.counters.rewound += 1;
         Ok(())
     }
@@ -58,6 +57,8 @@ impl Book {
             booking.stands = false;
             let (slot, person, series) = (booking.slot.clone(), booking.person, booking.series.clone());
             let (convert, on_request) = (booking.convert, booking.on_request);
+            // What was told of its row was told of one that may be lost.
+            self.by_op.remove(&convert);
             let no = self.slot_no_or_new(&slot);
             let account = &mut self.slot_mut(no).units;
             account.converted -= 1;
@@ -107,6 +108,13 @@ impl Desk {
                 let before = self.book.ops.len();
                 self.persist(What::LegacyRewound { after }, effects);
                 self.settle_at = Some(self.now.plus_ms(self.policy.settle_ms));
+                // Capture may have seen the restored rows before write-back asked.
+                let ended = self.book.bookings.iter().filter(|(_, booking)| booking.ended > after);
+                let stands = |op| self.book.row_of(op) == Some(true);
+                let revived: Vec<BookingId> = ended.filter(|(_, b)| stands(b.convert)).map(|(id, _)| *id).collect();
+                for id in revived {
+                    self.cancel_revived(id, effects);
+                }
                 effects.after_durable.push(After::OpsWaiting);
                 Agreement::LegacyBehind { again: (self.book.ops.len() - before) as u64 }
             }

@@ -70,7 +70,7 @@ impl Book {
         let op = fact.op.map(|op| op.position);
         let kept = Reservation { person: fact.person, series: fact.series, slot: fact.slot, active: fact.active, op };
         if let Some(op) = op {
-            self.by_op.insert(op, fact.active);
+            self.by_op.insert(op, (fact.key.clone(), fact.active));
         }
         if fact.active && self.bars(&kept) {
             self.engage(kept.person, &kept.series, |e| e.native += 1);
@@ -84,8 +84,8 @@ impl Book {
 
     fn reservation_gone(&mut self, key: &ReservationKey) {
         let Some(before) = self.reservations.remove(key) else { return };
-        if let Some(op) = before.op {
-            self.by_op.insert(op, false);
+        if let Some((_, active)) = before.op.and_then(|op| self.by_op.get_mut(&op)).filter(|(row, _)| row == key) {
+            *active = false;
         }
         if before.active && self.bars(&before) {
             let lower = |e: &mut Engagement| e.native = e.native.saturating_sub(1);

@@ -98,7 +98,7 @@ impl Account {
         let nothing = SlotAccount::default();
         let of = self.slots.get(&fact.key).unwrap_or(&nothing);
         let named = fact.last_op.map(|op| op.position);
-        of.eroded || of.unsettled || named.is_some_and(|op| Some(op) != of.last_op && is_lost(policy, op))
+        of.eroded || of.unsettled || named.is_some_and(|op| Some(op) > of.last_op && is_lost(policy, op))
     }
 
     fn slot(&mut self, key: &SlotKey) -> &mut SlotAccount {

@@ -204,11 +204,13 @@ impl World {
                 let capacity = 1 + self.rng.below(9) as u32;
                 self.legacy.cut_capacity(&slot, capacity);
             }
-            20 if self.options.mode == AllotmentMode::Quota => self.change(&slot, |row| {
-                let more = (row.capacity - row.counter.min(row.capacity)).min(2);
-                row.escrow += more;
-                row.counter += more;
-            }),
+            20 if self.options.mode == AllotmentMode::Quota && self.legacy.slots[&slot].class.is_none() => {
+                self.change(&slot, |row| {
+                    let more = (row.capacity - row.counter.min(row.capacity)).min(2);
+                    row.escrow += more;
+                    row.counter += more;
+                })
+            }
             23 if self.rng.percent(10) => {
                 let of_slot: Vec<String> = self
                     .legacy

@@ -196,6 +196,7 @@ impl World {
             platter.entries.truncate(kept);
             let last = platter.entries.last().map_or(Position::ZERO, Entry::last);
             let at = platter.entries.last().map_or(Timestamp(0), |entry| entry.at);
+            self.latest = at;
             platter.replies.retain(|reply| reply.entry <= last);
             let jump = 1 << 20;
             platter.entries.push(Entry { position: last.next(), at, what: What::Reserve { count: jump } });
@@ -321,6 +322,8 @@ impl World {
     /// Faults stop: everything converges and every request is answered (I13, I14).
     pub fn liveness_phase(&mut self) -> Result<(), String> {
         self.faults = false;
+        // Ledger time stands still while the clock is behind it.
+        self.now = self.now.max(self.latest);
         self.control = Control::Run;
         self.batch(vec![Event::Switch { control: Control::Run }]);
         for at in 0..self.sent.len() {
@@ -385,7 +388,21 @@ impl World {
         for (key, slot) in self.legacy.slots.iter().filter(|(_, slot)| slot.exists) {
             let units = judge.desk.units(key).unwrap_or_default();
             if units.granted - units.converted != slot.escrow {
-                return Err(format!("I13: slot {key}: {units:?} but {slot:?}"));
+                return Err(format!(
+                    "I13: slot {key}: {units:?} but {slot:?}, given up {:?}, mirror {:?}, entries {}",
+                    self.policy.given_up,
+                    self.mirror.get(&format!("slot {key}")),
+                    judge
+                        .naive
+                        .entries
+                        .iter()
+                        .filter(|e| {
+                            let t = format!("{e:?}");
+                            t.contains(&format!("{key}\"")) || t.contains("OpDone")
+                        })
+                        .map(|e| format!("\n{e:?}"))
+                        .collect::<String>()
+                ));
             }
             let used = self.legacy.active_of(key) + slot.escrow;
             if slot.class.is_none() && slot.counter < used {
