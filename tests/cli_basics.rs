@@ -25,6 +25,23 @@ fn help_is_as_documented() {
 }
 
 #[test]
+fn the_statements_sent_to_oracle_are_as_documented() {
+    let dir = tempfile::tempdir().unwrap();
+    let (code, text, _) = run(dir.path(), &["sql", "--list"]);
+    assert_eq!(code, Some(0));
+    insta::assert_snapshot!(text);
+    let (code, json, _) = run(dir.path(), &["sql", "--list", "--json"]);
+    assert_eq!(code, Some(0));
+    let json: Vec<serde_json::Value> = serde_json::from_str(&json).unwrap();
+    let told = text.lines().filter(|line| line.starts_with("  who ")).count();
+    assert_eq!(json.len(), told);
+    for row in &json {
+        assert!(text.contains(row["id"].as_str().unwrap()) && row["text"].is_string(), "{row}");
+    }
+    assert_eq!(run(dir.path(), &["sql"]).0, Some(2));
+}
+
+#[test]
 fn init_writes_a_valid_folder_and_overwrites_nothing() {
     let dir = tempfile::tempdir().unwrap();
     let (code, text, _) = run(dir.path(), &["init", "bridge"]);

@@ -4,10 +4,16 @@
 mod faults;
 #[path = "legacy_contract_parts/harness.rs"]
 mod harness;
+#[cfg(feature = "oracle")]
+#[path = "oracle_kit/mod.rs"]
+mod kit;
 #[path = "legacy_contract_parts/model.rs"]
 mod model;
 #[path = "legacy_contract_parts/modes.rs"]
 mod modes;
+#[cfg(feature = "oracle")]
+#[path = "legacy_contract_parts/oracle.rs"]
+mod oracle;
 #[path = "legacy_contract_parts/shorthand.rs"]
 mod shorthand;
 

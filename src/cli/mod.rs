@@ -14,6 +14,8 @@ mod out;
 mod partner;
 mod run;
 mod shipped;
+#[cfg(feature = "oracle")]
+mod sql;
 mod status;
 
 use std::path::PathBuf;
@@ -99,6 +101,9 @@ enum Command {
     /// Partners' keys.
     #[command(subcommand)]
     Partner(partner::PartnerCommand),
+    /// The SQL that the bridge sends to Oracle.
+    #[cfg(feature = "oracle")]
+    Sql(sql::SqlArgs),
     /// Print the OpenAPI 3.1 document of the partner API.
     Openapi,
     /// Print completions for a shell.
@@ -142,6 +147,8 @@ fn run(command: Command, out: &mut Out) -> Result<Exit, Failed> {
         Command::Restore(args) => ledger::restore(&args, out),
         Command::Legacy(command) => legacy::legacy(&command, out),
         Command::Partner(command) => partner::partner(&command, out),
+        #[cfg(feature = "oracle")]
+        Command::Sql(args) => sql::sql(&args, out),
         Command::Openapi => {
             out.text(&crate::serve::openapi_json());
             Ok(Exit::Done)

@@ -82,7 +82,11 @@ pub const SETTINGS: [Setting; 22] = {
     ]
 };
 
-const ADAPTERS: [fn(Legacy) -> Box<dyn Harness>; 1] = [|legacy| Box::new(Embedded(legacy))];
+const ADAPTERS: &[fn(Legacy) -> Box<dyn Harness>] = &[
+    |legacy| Box::new(Embedded(legacy)),
+    #[cfg(feature = "oracle")]
+    |legacy| Box::new(crate::oracle::OnOracle::new(legacy, slotbridge::legacy::oracle::write::Body::Sql)),
+];
 
 /// What the suite needs of an adapter.
 pub trait Harness: Sync {

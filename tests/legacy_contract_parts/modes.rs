@@ -76,6 +76,22 @@ fn no_place_is_given_in_a_closed_slot_or_while_the_bridge_is_drained() {
     );
 }
 
+/// A stale screen promises a place that is gone: native selling would sell it, the bridge does not.
+#[test]
+fn no_place_is_given_beyond_the_total_whatever_the_counter_says() {
+    on(
+        |s| s.mode == AllotmentMode::OnRequest,
+        |h| {
+            let (slot, mut native) = (h.empty_slot(2), h.native());
+            let screen = native.open_screen(slot.as_str()).unwrap().unwrap();
+            sell(h, &slot, 0..2);
+            assert!(native.save_screen(&screen).unwrap());
+            assert_eq!(h.bridge().apply(1, &slot, place(&h.free_person(2))), OpReply::NoPlace);
+            assert_eq!((h.recount().oversold.len(), h.recount().by_op.len()), (0, 0));
+        },
+    );
+}
+
 #[test]
 fn places_asked_for_while_others_sell_are_never_too_many() {
     on(

@@ -47,6 +47,11 @@ const fn entry(statement: Statement<'static>, who: Sender, when: &'static str) -
     Entry { statement, who, when }
 }
 
+/// `<columns>` are those that a mapping names, and no other; they and the view are quoted names, never values.
+const fn template(id: &'static str, when: &'static str, text: &'static str) -> Entry {
+    entry(Statement { id, text }, Sender::Read, when)
+}
+
 static SESSION_AND_READ: &[Entry] = &[
     entry(sql::SESSION_SCHEMA, Sender::Both, "at logon, followed by the schema's name"),
     entry(sql::SESSION_NLS, Sender::Both, "at logon"),
@@ -59,6 +64,33 @@ static SESSION_AND_READ: &[Entry] = &[
     entry(sql::READ_ONLY, Sender::Read, "first in each cut"),
     entry(sql::READ_COLUMNS, Sender::Read, "before the first cut of a view"),
     entry(sql::READ_LAG, Sender::Read, "where read and write connections differ"),
+    template("read.cut", "each full cycle", "SELECT <columns> FROM <view>"),
+    template(
+        "read.first_page",
+        "a cut by key ranges begins",
+        "SELECT * FROM (SELECT <columns> FROM <view> ORDER BY <key>) WHERE ROWNUM <= :1",
+    ),
+    template(
+        "read.page",
+        "a cut by key ranges goes on",
+        "SELECT * FROM (SELECT <columns> FROM <view> WHERE <key> > :1 ORDER BY <key>) WHERE ROWNUM <= :2",
+    ),
+    template("read.since", "each fast poll by stamp", "SELECT <columns> FROM <view> WHERE <updated> >= :1"),
+    template(
+        "read.keys",
+        "slots in demand; lists of fixed lengths",
+        "SELECT <columns> FROM <view> WHERE <key> IN (:1, …)",
+    ),
+    template("read.tail", "new reservations", "SELECT <columns> FROM <view> WHERE <key> >= :1"),
+    template("read.window", "slots of near days", "SELECT <columns> FROM <view> WHERE <start> >= :1 AND <start> < :2"),
+    template(
+        "read.scn",
+        "small tables by change number",
+        "SELECT <columns> FROM <view> WHERE <scn> >= :1 OR <scn> IS NULL",
+    ),
+    // Calls of the client library, not texts; access control sees them as these.
+    entry(Statement { id: "tx.end", text: "COMMIT" }, Sender::Both, "last in each transaction"),
+    entry(Statement { id: "tx.undo", text: "ROLLBACK" }, Sender::Both, "a transaction that failed"),
 ];
 
 /// Reading first.

@@ -138,4 +138,16 @@ mod tests {
         assert!(text.lines().count() <= 24 && text.lines().all(|line| line.chars().count() <= 130));
         assert!(missing(None).contains("oracle.client_dir is not set"));
     }
+
+    #[test]
+    fn a_folder_without_the_library_is_an_error_that_says_what_to_do() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut settings = Settings::new("//host/service", "SLOTBRIDGE", dir.path());
+        settings.client_dir = Some(dir.path().to_owned());
+        let failure = load(&settings).unwrap_err();
+        assert_eq!((failure.code, failure.class), (Code::Dpi(1047), ErrorClass::Operator));
+        let told = crate::legacy::LegacyError::from(failure);
+        assert_eq!(told.message, missing(Some(dir.path())));
+        assert_eq!(told.kind, crate::legacy::LegacyErrorKind::Operator);
+    }
 }

@@ -316,6 +316,8 @@ impl From<Failure> for LegacyError {
             what => format!("{} of {what}", failure.step.code()),
         };
         let message = match &failure.words {
+            // A screen of text says itself where it belongs.
+            Some(words) if words.contains('\n') => words.clone(),
             Some(words) => format!("{words} ({place})"),
             None => format!("{} ({place})", failure.code),
         };

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use oracle::{Connection, Connector};
 
 use super::charset::Charset;
-use super::error::{Code, ErrorClass, Failure, Step};
+use super::error::{self, Code, ErrorClass, Failure, Step};
 use super::process::Oracle;
 use super::secret::locked;
 use super::settings::{Account, Login, Settings, TextMode};
@@ -209,6 +209,11 @@ impl Session {
         connection.set_action(account.code()).map_err(|e| wrong(&e))?;
         connection.set_client_identifier("slotbridge").map_err(|e| wrong(&e))?;
         notes.extend(oracle.client().note().map(str::to_owned));
+        // ORA-28002 comes with a logon that succeeded.
+        notes.extend(connection.last_warning().map(|warning| {
+            let code = error::code_of(&warning);
+            format!("{code} at logon of {}: {}", login.user, error::hint_of(code).unwrap_or("a warning"))
+        }));
         let mut session = Session {
             watch,
             connection,
@@ -405,6 +410,17 @@ impl Session {
         let failure = Failure::of(error, step, what);
         self.is_usable &= !failure.ends_session();
         failure
+    }
+}
+
+impl Drop for Session {
+    /// Logs off within the limit of a call: a server that hangs must not hold the thread.
+    fn drop(&mut self) {
+        self.watch.begins(self.call_limit);
+        if let Err(error) = self.connection.close() {
+            tracing::debug!(code = %error::code_of(&error), "an Oracle session could not say good-bye");
+        }
+        self.watch.ended();
     }
 }
 

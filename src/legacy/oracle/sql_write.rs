@@ -107,7 +107,7 @@ pub static GIVE_REMAINING: Entry = sql(
     "W.GIVE.REMAINING",
     "return in mode remaining; convert where a trigger counts the reservation",
     "UPDATE SB_SLOT_W SET REMAIN_CNT = REMAIN_CNT + :P_UNITS, UPD_DT = SYSDATE \
-     WHERE SLOT_ID = :P_SLOT_ID AND REMAIN_CNT + :P_UNITS2 <= CAPACITY",
+     WHERE SLOT_ID = :P_SLOT_ID",
 );
 pub static GIVE_CAPACITY: Entry = sql(
     "W.GIVE.CAPACITY",
@@ -134,8 +134,7 @@ pub static KEEP_REMAINING: Entry = sql(
 pub static KEEP_CAPACITY: Entry = sql(
     "W.KEEP.CAPACITY",
     "cancel in mode capacity",
-    "UPDATE SB_SLOT_W SET CAPACITY = CAPACITY - :P_UNITS, UPD_DT = SYSDATE \
-     WHERE SLOT_ID = :P_SLOT_ID AND CAPACITY >= :P_UNITS2",
+    "UPDATE SB_SLOT_W SET CAPACITY = CAPACITY - :P_UNITS, UPD_DT = SYSDATE WHERE SLOT_ID = :P_SLOT_ID",
 );
 pub static MEND_COUNTER: Entry = sql(
     "W.MEND.COUNTER",

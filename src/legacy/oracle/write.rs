@@ -17,6 +17,7 @@ mod units;
 
 use std::sync::Arc;
 
+#[cfg(test)]
 pub(super) use link::placeholders;
 
 use self::batch::{Batch, control, fence_op};
@@ -28,7 +29,9 @@ use super::session::Session;
 use super::settings::Account;
 use super::sql_write as sql;
 use crate::domain::SlotKey;
-pub use crate::legacy::sqlite::write::{RULE_PERSON_MISSING, RULE_RESERVATION_DONE, RULE_RESERVATION_MISSING};
+pub use crate::legacy::sqlite::write::{
+    RULE_PERSON_MISSING, RULE_PLACEHOLDER_MISSING, RULE_RESERVATION_DONE, RULE_RESERVATION_MISSING,
+};
 pub use crate::legacy::sqlite::{Maintained, PersonConstraint};
 use crate::legacy::{
     Agency, Fence, Heartbeat, LegacyError, LegacyErrorKind, LegacyWrite, MAX_OPS, OpReply, OpRequest, RELEASES_MAX,
@@ -85,8 +88,8 @@ impl OracleWrite {
     /// Logs on, so that what is wrong with the account is known at the start.
     pub fn open(oracle: Arc<Oracle>, settings: Settings) -> Result<OracleWrite, LegacyError> {
         let mut writer = OracleWrite { oracle, settings, session: None, statements: 0 };
-        let session = writer.session()?;
-        let bytes = session.server().charset.bytes(&writer.settings.memo);
+        let memo = writer.settings.memo.clone();
+        let bytes = SessionLink(writer.session()?).bytes(&memo);
         if bytes.is_none_or(|bytes| bytes > KEY_BYTES_MAX) {
             let message = "the remark for the bridge's reservations is too long for the server, or its character set \
                            does not have all of it";

@@ -1,7 +1,12 @@
 use std::collections::BTreeSet;
 
 use super::*;
+use crate::domain::ObjectName;
+use crate::legacy::oracle::charset::Charset;
+use crate::legacy::oracle::select::Selects;
 use crate::legacy::oracle::write::placeholders;
+use crate::mapping::Layout;
+use crate::mapping::catalogue::{ColumnType, LayoutColumn, Role};
 
 /// What may stand between quotes: words of the contract, formats and names of the server's own dictionary.
 const LITERALS: &[&str] = &["OPEN", "A", "C", "%#%"];
@@ -144,4 +149,27 @@ fn ids_are_unique_and_placeholders_occur_once() {
         }
     }
     assert!(ids.len() > 50, "{}", ids.len());
+}
+
+#[test]
+fn each_select_that_is_built_has_its_template() {
+    let column = |name: &str, kind, role| LayoutColumn { name: name.into(), kind, role: Some(role), material: false };
+    let layout = Layout {
+        object: ObjectName::new("slot").unwrap(),
+        view: "SB_SLOT".to_owned(),
+        columns: vec![
+            column("SLOT_ID", ColumnType::Text, Role::Key),
+            column("SLOT_DT", ColumnType::Time, Role::Start),
+            column("UPD_DT", ColumnType::Time, Role::UpdatedAt),
+            column("ROW_SCN", ColumnType::Integer, Role::RowScn),
+        ],
+    };
+    let all = Selects::new(&layout, Charset::Utf8, false).unwrap().all();
+    let built: BTreeSet<&str> = all.iter().map(|select| select.id).collect();
+    let listed: BTreeSet<&str> =
+        catalogue().iter().filter(|e| e.statement.text.contains("<view>")).map(|e| e.id()).collect();
+    assert_eq!(built, listed);
+    for select in &all {
+        assert_eq!(denied(&select.text.replace('"', "")), None, "{}", select.text);
+    }
 }

@@ -5,6 +5,7 @@
 //! statement needs again is `:P_UNITS2`, and means what `P_UNITS` means.
 
 use crate::legacy::oracle::catalogue::Entry;
+use crate::legacy::oracle::charset::Charset;
 use crate::legacy::oracle::error::Failure;
 use crate::legacy::oracle::session::Session;
 use crate::legacy::oracle::values::{Bind, Cell};
@@ -82,7 +83,11 @@ impl Link for SessionLink<'_> {
     }
 
     fn bytes(&self, text: &str) -> Option<usize> {
-        self.0.server().charset.bytes(text)
+        match self.0.server().charset {
+            // The server would take the client's UTF-8 for ASCII.
+            Charset::RawCp949 => text.is_ascii().then_some(text.len()),
+            charset => charset.bytes(text),
+        }
     }
 }
 

@@ -4,7 +4,10 @@ use super::batch::{Batch, ORA_UNIQUE, rule};
 use super::slot::SlotState;
 use super::trouble::{Trouble, halt, schema};
 use super::units::seen_after;
-use super::{Maintained, PersonConstraint, RULE_PERSON_MISSING, RULE_RESERVATION_DONE, RULE_RESERVATION_MISSING};
+use super::{
+    Maintained, PersonConstraint, RULE_PERSON_MISSING, RULE_PLACEHOLDER_MISSING, RULE_RESERVATION_DONE,
+    RULE_RESERVATION_MISSING,
+};
 use crate::domain::{AllotmentMode, OpId};
 use crate::legacy::oracle::catalogue::Entry;
 use crate::legacy::oracle::sql_write as sql;
@@ -33,53 +36,62 @@ impl Batch<'_> {
         if let Person::Answered(reply) = self.person(person, series)? {
             return Ok(reply);
         }
-        let seen = if backed { self.release_unit(op, &slot)? } else { slot.seen };
+        // A counter with nothing to give back is eroded: it gives back once the trigger has counted the reservation, so
+        // that it never goes below zero in between.
+        let late = self.is_triggered(&slot, op.mode) && slot.sold(op.mode).is_some_and(|sold| sold < 1);
+        if backed && !late {
+            self.release_unit(op, &slot)?;
+        }
         let number = match self.reserve(op, person, series)? {
             Ok(number) => number,
             Err(reply) => return Ok(reply),
         };
-        if backed {
-            self.escrow(op, &slot, -1, seen)?;
-            return Ok(OpReply::Converted { legacy_ref: number.into(), over: false });
+        if backed && late {
+            self.release_unit(op, &slot)?;
         }
         // Nobody took a unit for this reservation: the application's counter has to learn of it.
-        if let (Maintained::Application, Some(statement)) = (self.settings.maintained, keeper(&slot, op.mode)) {
-            self.slot_units(statement, op, 1)?;
+        if let (false, Maintained::Application, Some(entry)) =
+            (backed, self.settings.maintained, keeper(&slot, op.mode))
+        {
+            self.slot_units(entry, op, 1)?;
         }
-        self.escrow(op, &slot, 0, seen)?;
-        Ok(OpReply::Converted { legacy_ref: number.into(), over: slot.reserved + 1 > slot.total(op.mode) })
+        self.escrow(op, &slot, -i64::from(backed), seen_after(&slot, op.mode, i64::from(backed)))?;
+        let over = !backed && slot.reserved + 1 > slot.total(op.mode);
+        Ok(OpReply::Converted { legacy_ref: number.into(), over })
     }
 
     /// Takes what holds the unit out of the legacy system's book-keeping, as far as the reservation will not do that
-    /// itself; returns the capacity that the bridge leaves behind.
-    fn release_unit(&mut self, op: &OpRequest, slot: &SlotState) -> Result<Option<i64>, Trouble> {
-        match (op.mode, self.settings.maintained) {
-            (AllotmentMode::Capacity, _) if slot.edited() => Ok(slot.seen),
-            (AllotmentMode::Capacity, _) => {
-                self.slot_units(&sql::GIVE_CAPACITY, op, 1)?;
-                Ok(seen_after(slot, op.mode, 1))
-            }
+    /// itself.
+    fn release_unit(&mut self, op: &OpRequest, slot: &SlotState) -> Result<(), Trouble> {
+        let entry = match op.mode {
+            AllotmentMode::Capacity if slot.edited() => return Ok(()),
+            AllotmentMode::Capacity => &sql::GIVE_CAPACITY,
             // A placeholder that somebody cancelled is gone already (rule 30); the booking is converted all the same.
-            (AllotmentMode::CountRows, _) => self.drop_placeholders(op, 1).map(|_| slot.seen),
-            // A counter that has nothing to give back is eroded: then the trigger alone counts the reservation.
-            (AllotmentMode::Counter | AllotmentMode::Quota, Maintained::Trigger) => {
-                self.slot_units(&sql::GIVE_COUNTER, op, 1).map(|_| slot.seen)
-            }
-            (AllotmentMode::Remaining, Maintained::Trigger) => {
-                self.slot_units(&sql::GIVE_REMAINING, op, 1).map(|_| slot.seen)
-            }
-            _ => Ok(slot.seen),
-        }
+            AllotmentMode::CountRows => return self.drop_placeholders(op, slot.placeholders.min(1)).map(|_| ()),
+            _ if !self.is_triggered(slot, op.mode) => return Ok(()),
+            AllotmentMode::Remaining => &sql::GIVE_REMAINING,
+            _ => &sql::GIVE_COUNTER,
+        };
+        self.slot_units(entry, op, 1).map(|_| ())
+    }
+
+    /// Does a trigger keep the slot row's counter?
+    fn is_triggered(&self, slot: &SlotState, mode: AllotmentMode) -> bool {
+        self.settings.maintained == Maintained::Trigger && slot.counted(mode)
     }
 
     /// A unit is taken from native selling and becomes the reservation at once.
     pub(super) fn place(&mut self, op: &OpRequest, person: &str, series: &str) -> Result<OpReply, Trouble> {
+        if op.mode != AllotmentMode::OnRequest {
+            return Err(halt(format!("op {} asks for a place in mode {}", op.id, op.mode.code())));
+        }
         let Some(mut slot) = self.slot(op)? else { return Ok(OpReply::SlotMissing) };
         if slot.booked.is_none() {
             let Some(counted) = self.counted_slot(op)? else { return Ok(OpReply::SlotMissing) };
             slot = counted;
         }
-        let sold = slot.booked.unwrap_or(slot.reserved);
+        // A counter that has forgotten reservations (a stale screen) does not make places.
+        let sold = slot.booked.unwrap_or(0).max(slot.reserved + slot.placeholders);
         if self.draining || !slot.open || sold >= slot.capacity {
             return Ok(OpReply::NoPlace);
         }
@@ -91,7 +103,11 @@ impl Batch<'_> {
             return Ok(OpReply::NoPlace);
         }
         match self.reserve(op, person, series)? {
-            Ok(number) => Ok(OpReply::Converted { legacy_ref: number.into(), over: false }),
+            Ok(number) => {
+                // No unit moves; the escrow row says which op was the last to touch the slot.
+                self.escrow(op, &slot, 0, slot.seen)?;
+                Ok(OpReply::Converted { legacy_ref: number.into(), over: false })
+            }
             Err(reply) => Ok(reply),
         }
     }
@@ -114,34 +130,35 @@ impl Batch<'_> {
             let reply = again.and_then(|row| cancelled(row.text(1)));
             return reply.ok_or_else(|| halt(format!("op {} cannot cancel its reservation", op.id)));
         }
-        if self.keep_unit(op, &slot)? {
-            let seen = if slot.edited() { slot.seen } else { seen_after(&slot, op.mode, -1) };
-            self.escrow(op, &slot, 1, seen)?;
-            return Ok(OpReply::TurnedBack);
+        if op.mode == AllotmentMode::OnRequest {
+            if self.settings.maintained == Maintained::Application && slot.counted(op.mode) {
+                self.slot_units(&sql::GIVE_COUNTER, op, 1)?;
+            }
+            self.escrow(op, &slot, 0, slot.seen)?;
+            return Ok(OpReply::GivenUp);
         }
-        Ok(OpReply::GivenUp)
+        if !self.keep_unit(op, &slot)? {
+            self.undo()?;
+            return Ok(rule(RULE_PLACEHOLDER_MISSING));
+        }
+        self.escrow(op, &slot, 1, seen_after(&slot, op.mode, -1))?;
+        Ok(OpReply::TurnedBack)
     }
 
-    /// Puts the cancelled reservation's unit into the legacy system's book-keeping as the bridge's; false: it is
-    /// native selling's again.
+    /// Puts the cancelled reservation's unit into the legacy system's book-keeping as the bridge's; false: there is no
+    /// placeholder person to hold it.
     fn keep_unit(&mut self, op: &OpRequest, slot: &SlotState) -> Result<bool, Trouble> {
-        let application = self.settings.maintained == Maintained::Application;
-        match op.mode {
-            AllotmentMode::None => Ok(false),
-            AllotmentMode::OnRequest => {
-                if application && slot.booked.is_some() {
-                    self.slot_units(&sql::GIVE_COUNTER, op, 1)?;
-                }
-                Ok(false)
-            }
-            AllotmentMode::Capacity if slot.edited() => Ok(true),
-            AllotmentMode::Capacity => self.slot_units(&sql::KEEP_CAPACITY, op, 1),
-            // Without a free placeholder person the unit cannot be held.
-            AllotmentMode::CountRows => Ok(self.add_placeholders(op, slot, 1)? == 1),
-            AllotmentMode::Counter | AllotmentMode::Quota | AllotmentMode::Remaining if application => Ok(true),
-            AllotmentMode::Remaining => self.slot_units(&sql::KEEP_REMAINING, op, 1),
-            AllotmentMode::Counter | AllotmentMode::Quota => self.slot_units(&sql::KEEP_COUNTER, op, 1),
-        }
+        let entry = match op.mode {
+            AllotmentMode::CountRows => return Ok(self.add_placeholders(op, slot, 1)? == 1),
+            // An edited capacity is the agency's new total: it is not lowered before it is mended.
+            AllotmentMode::Capacity if slot.edited() => return Ok(true),
+            AllotmentMode::Capacity => &sql::KEEP_CAPACITY,
+            _ if !self.is_triggered(slot, op.mode) => return Ok(true),
+            AllotmentMode::Remaining => &sql::KEEP_REMAINING,
+            _ => &sql::KEEP_COUNTER,
+        };
+        self.one(entry, &[("P_SLOT_ID", op.slot.as_str().into()), ("P_UNITS", 1.into())])?;
+        Ok(true)
     }
 
     fn person(&mut self, person: &str, series: &str) -> Result<Person, Trouble> {
@@ -219,10 +236,8 @@ fn cancelled(status: Option<&str>) -> Option<OpReply> {
 /// Raises the application's count of what is sold, where the mode and the slot have one.
 fn keeper(slot: &SlotState, mode: AllotmentMode) -> Option<&'static Entry> {
     match mode {
-        AllotmentMode::Remaining => slot.remain.map(|_| &sql::KEEP_REMAINING),
-        AllotmentMode::Counter | AllotmentMode::Quota | AllotmentMode::OnRequest => {
-            slot.booked.map(|_| &sql::KEEP_COUNTER)
-        }
-        AllotmentMode::None | AllotmentMode::Capacity | AllotmentMode::CountRows => None,
+        _ if !slot.counted(mode) => None,
+        AllotmentMode::Remaining => Some(&sql::KEEP_REMAINING),
+        _ => Some(&sql::KEEP_COUNTER),
     }
 }

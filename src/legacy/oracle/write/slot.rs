@@ -50,12 +50,22 @@ impl SlotState {
     /// What the legacy system's own book-keeping says is sold, escrow included; `None`: it does not say.
     pub(super) fn sold(&self, mode: AllotmentMode) -> Option<i64> {
         match mode {
-            AllotmentMode::None | AllotmentMode::OnRequest => None,
-            AllotmentMode::Counter | AllotmentMode::Quota => self.booked,
+            AllotmentMode::None | AllotmentMode::OnRequest | AllotmentMode::Quota | AllotmentMode::Counter => {
+                self.booked
+            }
             AllotmentMode::Remaining => self.remain.map(|remain| self.capacity - remain),
             AllotmentMode::Capacity if self.edited() => Some(self.reserved),
             AllotmentMode::Capacity => Some(self.reserved + self.escrow()),
             AllotmentMode::CountRows => Some(self.reserved + self.placeholders),
+        }
+    }
+
+    /// Does a counter stand in the slot row that the mode goes by?
+    pub(super) fn counted(&self, mode: AllotmentMode) -> bool {
+        match mode {
+            AllotmentMode::None | AllotmentMode::Capacity | AllotmentMode::CountRows => false,
+            AllotmentMode::OnRequest | AllotmentMode::Quota | AllotmentMode::Counter => self.booked.is_some(),
+            AllotmentMode::Remaining => self.remain.is_some(),
         }
     }
 

@@ -1,6 +1,7 @@
 //! Take, return and mend: units between native selling and the escrow.
 
-use super::batch::{Batch, ORA_UNIQUE};
+use super::RULE_PLACEHOLDER_MISSING;
+use super::batch::{Batch, ORA_UNIQUE, rule};
 use super::slot::SlotState;
 use super::trouble::{Trouble, halt, schema};
 use crate::domain::AllotmentMode;
@@ -53,9 +54,10 @@ impl Batch<'_> {
             AllotmentMode::Remaining => self.slot_units(&sql::GIVE_REMAINING, op, units)?,
             AllotmentMode::Capacity => self.slot_units(&sql::GIVE_CAPACITY, op, units)?,
             AllotmentMode::Quota => self.slot_units(&sql::GIVE_QUOTA, op, units)?,
-            AllotmentMode::Counter => self.slot_units(&sql::GIVE_COUNTER, op, units)?,
-            // Units of a mode that the class had before: they only leave the escrow.
-            AllotmentMode::None | AllotmentMode::OnRequest => true,
+            // Units from before the class was switched: where no counter is kept they wait for the switch back.
+            AllotmentMode::None | AllotmentMode::OnRequest | AllotmentMode::Counter => {
+                slot.booked.is_some() && self.slot_units(&sql::GIVE_COUNTER, op, units)?
+            }
         };
         if !given {
             self.undo()?;
@@ -68,7 +70,7 @@ impl Batch<'_> {
     pub(super) fn mend(&mut self, op: &OpRequest, sold: u32) -> Result<OpReply, Trouble> {
         let Some(slot) = self.counted_slot(op)? else { return Ok(OpReply::SlotMissing) };
         has_column(&slot, op.mode)?;
-        let mut mending = slot.mending(op.mode, sold);
+        let mending = slot.mending(op.mode, sold);
         if mending.missing <= 0 {
             return Ok(OpReply::Mended { added: 0, lost: 0, over: 0 });
         }
@@ -83,8 +85,10 @@ impl Batch<'_> {
                 (Some(&sql::MEND_CAPACITY), capacity)
             }
             AllotmentMode::CountRows => {
-                mending.keep = self.level_placeholders(op, &slot, mending.keep)?;
-                mending.over = (slot.reserved + mending.keep - total).max(0);
+                if !self.level_placeholders(op, &slot, mending.keep)? {
+                    self.undo()?;
+                    return Ok(rule(RULE_PLACEHOLDER_MISSING));
+                }
                 (None, 0)
             }
             _ => (Some(&sql::MEND_COUNTER), booked),
@@ -101,6 +105,9 @@ impl Batch<'_> {
     /// Adds placeholder reservations of different persons; as many as the pool has.
     pub(super) fn add_placeholders(&mut self, op: &OpRequest, slot: &SlotState, count: i64) -> Result<i64, Trouble> {
         let binds = [("P_SERIES_CD", slot.series.as_str().into()), ("P_UNITS", Bind::Int(count))];
+        if count == 0 {
+            return Ok(0);
+        }
         let persons = self.link.rows(&sql::PLACEHOLDER_FREE, &binds)?;
         for (at, person) in persons.iter().enumerate() {
             let person = person.text(0).ok_or_else(|| schema("SB_PLACEHOLDER has a NULL person"))?;
@@ -119,6 +126,9 @@ impl Batch<'_> {
     /// Cancels placeholder reservations of the slot, one by one: row triggers may not see several at once (ORA-04091).
     pub(super) fn drop_placeholders(&mut self, op: &OpRequest, count: i64) -> Result<i64, Trouble> {
         let binds = [("P_SLOT_ID", op.slot.as_str().into()), ("P_UNITS", Bind::Int(count))];
+        if count == 0 {
+            return Ok(0);
+        }
         let held = self.link.rows(&sql::PLACEHOLDER_HELD, &binds)?;
         let mut dropped = 0;
         for row in &held {
@@ -128,18 +138,16 @@ impl Batch<'_> {
         Ok(dropped)
     }
 
-    /// Brings the placeholder rows of the slot to `wanted`; how many there are then.
-    fn level_placeholders(&mut self, op: &OpRequest, slot: &SlotState, wanted: i64) -> Result<i64, Trouble> {
-        if slot.placeholders < wanted {
-            return Ok(slot.placeholders + self.add_placeholders(op, slot, wanted - slot.placeholders)?);
+    /// Brings the placeholder rows of the slot to `wanted`; false: the pool has too few persons.
+    fn level_placeholders(&mut self, op: &OpRequest, slot: &SlotState, wanted: i64) -> Result<bool, Trouble> {
+        let more = wanted - slot.placeholders;
+        if more > 0 {
+            return Ok(self.add_placeholders(op, slot, more)? == more);
         }
-        if slot.placeholders > wanted {
-            let surplus = slot.placeholders - wanted;
-            if self.drop_placeholders(op, surplus)? != surplus {
-                return Err(halt("placeholder reservations changed under the slot row's lock"));
-            }
+        if self.drop_placeholders(op, -more)? != -more {
+            return Err(halt("placeholder reservations changed under the slot row's lock"));
         }
-        Ok(wanted)
+        Ok(true)
     }
 }
 
@@ -155,10 +163,11 @@ fn has_column(slot: &SlotState, mode: AllotmentMode) -> Result<(), Trouble> {
     Err(schema(missing))
 }
 
-/// `SEEN_CNT` after the bridge moved the capacity by `by`; as it was in other modes.
+/// `SEEN_CNT` after the bridge moved the capacity by `by`; as it was in other modes, and where an edit hides the escrow:
+/// that stays to be seen until it is mended.
 pub(super) fn seen_after(slot: &SlotState, mode: AllotmentMode, by: i64) -> Option<i64> {
     match mode {
-        AllotmentMode::Capacity => Some(slot.capacity + by),
+        AllotmentMode::Capacity if !slot.edited() => Some(slot.capacity + by),
         _ => slot.seen,
     }
 }

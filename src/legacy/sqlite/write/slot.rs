@@ -58,9 +58,11 @@ impl Slot {
         self.missing() > 0
     }
 
-    /// Nothing is left for a place that is asked for singly.
+    /// Nothing is left for a place that is asked for singly: by the counter, or by the reservations where a stale
+    /// counter promises more, since an overrun must never grow by the bridge.
     pub fn full(&self) -> bool {
-        self.counter.unwrap_or(self.reserved + self.placeholders) >= self.capacity
+        let rows = self.reserved + self.placeholders;
+        self.counter.unwrap_or(rows).max(rows) >= self.capacity
     }
 
     /// Does a counter or a count of what is left stand in the slot row?

@@ -18,6 +18,7 @@ pub struct Tables {
     ids: Vec<&'static str>,
     fail: Option<(&'static str, Code)>,
     before: Option<(&'static str, &'static str)>,
+    in_sqlite: fn(&str) -> String,
 }
 
 const SCHEMA: &str = "
@@ -44,7 +45,8 @@ impl Tables {
             let index = "CREATE UNIQUE INDEX UX ON SB_BOOKING_W (PERSON_ID, SERIES_CD) WHERE STATUS = 'A'";
             connection.execute_batch(index).unwrap();
         }
-        let tables = Tables { connection, maintained, mode, sent: 0, ids: Vec::new(), fail: None, before: None };
+        let tables =
+            Tables { connection, maintained, mode, sent: 0, ids: Vec::new(), fail: None, before: None, in_sqlite };
         if maintained == Maintained::Trigger {
             let (sold, freed) = tables.columns();
             tables.sql(&format!(
@@ -62,6 +64,13 @@ impl Tables {
             tables.sql("UPDATE SB_SLOT_W SET BOOKED_CNT = NULL, REMAIN_CNT = 0");
         }
         tables
+    }
+
+    /// The embedded legacy system: its views are read, and its tables written as an Oracle server would by the views.
+    pub fn embedded(path: &std::path::Path, mode: AllotmentMode, maintained: Maintained) -> Tables {
+        let connection = Connection::open(path).unwrap();
+        let in_sqlite = in_embedded;
+        Tables { connection, maintained, mode, sent: 0, ids: Vec::new(), fail: None, before: None, in_sqlite }
     }
 
     fn columns(&self) -> (&'static str, &'static str) {
@@ -148,14 +157,15 @@ impl Tables {
         if let Some((_, sql)) = self.before.take_if(|(id, _)| *id == entry.id()) {
             // What somebody else has committed outlives the op's savepoint; here both share a connection.
             if entry.id() == sql::OP_UNDO.id() {
-                self.sql(entry.statement.text);
+                self.sql(&format!("ROLLBACK TO SAVEPOINT SB_OP; {sql}; SAVEPOINT SB_OP"));
+            } else {
+                self.sql(sql);
             }
-            self.sql(sql);
         }
         if let Some((_, code)) = self.fail.take_if(|(id, _)| *id == entry.id()) {
             return Err(Failure::of_code(code, Step::Execute, entry.id()));
         }
-        Ok(in_sqlite(entry.statement.text))
+        Ok((self.in_sqlite)(entry.statement.text))
     }
 }
 
@@ -165,6 +175,36 @@ fn in_sqlite(text: &str) -> String {
         .replace("SB_NEXT_RESV_NO FROM DUAL", "'R' || (COUNT(*) + 1) FROM SB_BOOKING_W")
         .replace(" AND ROWNUM <=", " LIMIT")
         .replace(" WHERE ROWNUM <=", " LIMIT")
+}
+
+fn in_embedded(text: &str) -> String {
+    let number = "UPDATE TB_SEQ SET LAST_NO = LAST_NO + 1 WHERE SEQ_NM = 'SQ_RESV' RETURNING printf('R%010d', LAST_NO)";
+    let text = text
+        .replace(" FOR UPDATE WAIT 1", "")
+        .replace("SYSDATE", crate::legacy::sqlite::NOW_SQL)
+        .replace("SELECT SB_NEXT_RESV_NO FROM DUAL", number)
+        .replace(" AND ROWNUM <=", " LIMIT");
+    let renamed = |pairs: &[(&str, &str)]| pairs.iter().fold(text.clone(), |text, (from, to)| text.replace(from, to));
+    if text.starts_with("UPDATE SB_SLOT_W") {
+        return renamed(&[
+            ("SB_SLOT_W", "TB_SLOT"),
+            ("QUOTA_CNT", "EXT_QUOTA_CNT"),
+            ("CAPACITY", "CAPA_CNT"),
+            (" STATUS = 'OPEN'", " STAT_CD = '1'"),
+            (" SLOT_ID =", " SLOT_NO ="),
+        ]);
+    }
+    if text.starts_with("INSERT INTO SB_BOOKING_W") || text.starts_with("UPDATE SB_BOOKING_W") {
+        return renamed(&[
+            ("SB_BOOKING_W", "TB_RESV"),
+            (" SLOT_ID,", " SLOT_NO,"),
+            (" PERSON_ID,", " PSN_NO,"),
+            (" STATUS", " STAT_CD"),
+            (" OP_ID,", " IF_OP_ID,"),
+            (" MEMO,", " RMK,"),
+        ]);
+    }
+    text
 }
 
 struct Bound<'a>(Bind<'a>);
@@ -185,6 +225,7 @@ fn failed(error: &rusqlite::Error, entry: &'static Entry) -> Failure {
     let number = match e.extended_code {
         1_555 | 2_067 => 1,
         275 => 2_290,
+        1_299 => 1_400,
         _ => panic!("{}: {error}", entry.id()),
     };
     Failure::of_code(Code::Ora(number), Step::Execute, entry.id())
