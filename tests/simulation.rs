@@ -3,6 +3,8 @@
 //! The seed is printed first; a failing one prints the command that replays it. `SIM_SEED` fixes the first seed,
 //! `SIM_BUDGET_SECS` how long seeds are tried (5 s by default), `SIM_RUNS` how many at least.
 
+#[path = "sim/account.rs"]
+mod account;
 #[path = "sim/disk.rs"]
 mod disk;
 #[path = "sim/judge.rs"]
@@ -48,7 +50,8 @@ fn every_seed_keeps_every_invariant() {
         match run(seed, Options::swarm(seed)) {
             Ok(exercised) => exercised.into_iter().for_each(|(what, n)| *total.entry(what).or_default() += n),
             Err(broken) => panic!(
-                "seed {seed}: {broken}\nreplay: SIM_SEED={seed} SIM_RUNS=1 cargo test --test simulation every_seed -- --nocapture"
+                "seed {seed}: {broken}\n{:?}\nreplay: SIM_SEED={seed} SIM_RUNS=1 cargo test --test simulation every_seed -- --nocapture",
+                Options::swarm(seed)
             ),
         }
         runs += 1;
@@ -80,6 +83,16 @@ fn a_unit_lost_from_the_account_is_found() {
         run(seed, options).is_err()
     });
     assert!(found, "a unit that is in the escrow and in nobody's account was not noticed");
+}
+
+#[test]
+fn a_mend_whose_loss_is_ignored_is_found() {
+    let found = (0..40).any(|seed| {
+        let mut options = Options::swarm(seed);
+        (options.plant, options.tamper_percent) = (Some(Plant::IgnoreLost), 30);
+        run(seed, options).is_err()
+    });
+    assert!(found, "units that a mend gave up were sold on, and nobody noticed");
 }
 
 #[test]

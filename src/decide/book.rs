@@ -352,8 +352,6 @@ pub(super) struct Book {
     pub pending: u32,
     /// Newest op that the legacy system has applied.
     pub newest: Position,
-    /// The newest rewinding: the op after which all was lost, and the entry that says so.
-    pub rewound: Option<(Position, Position)>,
     /// Positions [from, until) of lives that a restore of the ledger gave up.
     pub given_up: Vec<(Position, Position)>,
     pub control: Control,
@@ -476,7 +474,8 @@ impl Book {
     /// Was the slot's escrow changed by an op of a lost life, which was not settled yet?
     pub fn is_beyond(&self, slot: &Slot) -> bool {
         let named = slot.fact.as_ref().and_then(|fact| fact.last_op).map(|op| op.position);
-        named.is_some_and(|op| Some(op) != slot.last_op && self.is_given_up(op))
+        // An op of ours that came after it makes the fact an old one.
+        named.is_some_and(|op| Some(op) > slot.last_op && self.is_given_up(op))
     }
 
     /// What may be sold now.

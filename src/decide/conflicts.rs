@@ -126,7 +126,7 @@ impl Desk {
             totals.free += u64::from(slot.units.free());
             totals.unapplied += u64::from(slot.units.booked);
             totals.eroded += u64::from(slot.eroded);
-            totals.unsettled += u64::from(slot.unsettled);
+            totals.unsettled += u64::from(slot.unsettled && slot.fact.is_some());
             totals.overrun += u64::from(slot.overrun);
         }
         totals

@@ -189,9 +189,10 @@ impl Desk {
             }
             OpWhat::Mend { .. } => {
                 self.mended(no, effects);
-                // A fact from before the mend would show the same erosion again.
-                let fact = self.book.slot(no).fact.as_ref();
-                is_told = fact.and_then(|fact| fact.last_op).is_some_and(|named| named.position == op);
+                // A mend that found nothing: the fact from before it would show the same erosion again.
+                let slot = self.book.slot(no);
+                let named = slot.fact.as_ref().and_then(|fact| fact.last_op).map(|named| named.position);
+                is_told = slot.idle_op != Some(op) || named != slot.last_op;
             }
             _ => {}
         }

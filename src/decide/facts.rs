@@ -132,14 +132,11 @@ impl Desk {
         }
     }
 
-    /// The legacy system had cancelled the booking itself, and its restore brought the reservation back (rule 28).
-    fn cancel_revived(&mut self, id: BookingId, effects: &mut Effects) {
-        let Some((after, rewound_at)) = self.book.rewound else { return };
+    /// The legacy system had cancelled the booking itself, and a restore brought the reservation back (rule 28). No op of
+    /// ours need have been lost with it.
+    pub(super) fn cancel_revived(&mut self, id: BookingId, effects: &mut Effects) {
         let revived = self.book.bookings.get(&id).is_some_and(|b| {
-            b.reason == Some(EndReason::LegacyCancelled)
-                && b.status == BookingStatus::Cancelled
-                && b.cancel.is_none()
-                && (after..rewound_at).contains(&b.ended)
+            b.status == BookingStatus::Cancelled && b.reason == Some(EndReason::LegacyCancelled) && !b.stands
         });
         if revived {
             self.persist(What::CancelAgain { booking: id }, effects);

@@ -36,7 +36,6 @@ impl Book {
             (slot.unsettled, slot.rewound, slot.seen) = (true, true, false);
         }
         self.newest = after;
-        self.rewound = Some((after, position));
         self.counters.rewound += 1;
         Ok(())
     }
@@ -107,6 +106,13 @@ impl Desk {
                 let before = self.book.ops.len();
                 self.persist(What::LegacyRewound { after }, effects);
                 self.settle_at = Some(self.now.plus_ms(self.policy.settle_ms));
+                // Capture may have seen the restored rows before write-back asked.
+                let ended = self.book.bookings.iter().filter(|(_, booking)| booking.ended > after);
+                let stands = |op| self.book.by_op.get(&op) == Some(&true);
+                let revived: Vec<BookingId> = ended.filter(|(_, b)| stands(b.convert)).map(|(id, _)| *id).collect();
+                for id in revived {
+                    self.cancel_revived(id, effects);
+                }
                 effects.after_durable.push(After::OpsWaiting);
                 Agreement::LegacyBehind { again: (self.book.ops.len() - before) as u64 }
             }

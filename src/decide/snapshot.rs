@@ -29,7 +29,6 @@ pub struct Snapshot {
     ops: Vec<Op>,
     reached: Vec<(Position, Timestamp)>,
     newest: Position,
-    rewound: Option<(Position, Position)>,
     control: Control,
     held_until: Timestamp,
     conflicts: Vec<Conflict>,
@@ -88,7 +87,6 @@ impl Desk {
             ops: self.book.ops.values().map(|pending| pending.op.clone()).collect(),
             reached: self.reached.clone(),
             newest: self.book.newest,
-            rewound: self.book.rewound,
             control: self.book.control,
             held_until: self.book.held_until,
             conflicts: self.book.conflicts.iter().cloned().collect(),
@@ -207,7 +205,6 @@ impl Desk {
         }
         book.index_converts();
         book.newest = snapshot.newest;
-        book.rewound = snapshot.rewound;
         book.control = snapshot.control;
         book.held_until = snapshot.held_until;
         book.conflicts = snapshot.conflicts.into();

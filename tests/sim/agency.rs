@@ -2,12 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use slotbridge::decide::{Event, OpResult};
+use slotbridge::decide::{Agreement, Event, OpResult};
 use slotbridge::domain::*;
 use slotbridge::durable::Answer;
 
 use crate::legacy::LegacySlot;
-use crate::options::Plant;
+use crate::options::{Plant, Restores};
 
 use super::{RowId, World, no_row, series};
 
@@ -27,7 +27,7 @@ impl World {
                 escrow_units: slot.escrow,
                 last_op: slot.last_op.map(|position| OpId { incarnation: Incarnation(1), position }),
                 opens_at: None,
-                class: None,
+                class: slot.class.map(Into::into),
                 version: SlotVersion(slot.version),
                 row: no_row(),
             };
@@ -76,6 +76,17 @@ impl World {
                 changed.push(id);
             }
         }
+        let lost =
+            self.mirror.iter().filter(|(id, (fact, _))| matches!(fact, Fact::Reservation(_)) && !now.contains_key(*id));
+        for (id, key) in
+            lost.map(|(id, _)| (id.clone(), id.trim_start_matches("reservation ").to_owned())).collect::<Vec<_>>()
+        {
+            if full || self.rng.percent(50) {
+                let gone = Fact::ReservationGone(ReservationKey::new(&key).unwrap());
+                self.mirror.insert(id.clone(), (gone, None));
+                changed.push(id);
+            }
+        }
         self.send_facts(changed);
     }
 
@@ -98,11 +109,80 @@ impl World {
         }
     }
 
+    /// A recount job, a stale screen saved, a counter written by hand: whoever wrote the row does not know of us.
+    fn tamper(&mut self, slot: &SlotKey) {
+        let (active, native) = (self.legacy.active_of(slot), self.legacy.native_of(slot));
+        let stale = self.rng.below(10) as u32;
+        let kind = self.rng.below(4);
+        self.change(slot, |row| {
+            row.tampered = true;
+            row.counter = match kind {
+                0 => native,
+                1 => stale.min(row.counter),
+                2 => row.counter.saturating_sub(1),
+                _ => active,
+            };
+        });
+        self.count("tampered");
+    }
+
+    /// The agency's switch, requests for units, an operator who has something driven again.
+    pub(super) fn agency_activity(&mut self) {
+        match self.rng.below(6) {
+            0..=2 => {
+                let control = [Control::Run, Control::Run, Control::Drain, Control::Stop][self.rng.below(4) as usize];
+                self.control = control;
+                self.batch(vec![Event::Switch { control }]);
+            }
+            3 => drop(self.batch(vec![Event::GiveBack { ticket: 0, slot: None }])),
+            4 => {
+                let slot = self.legacy.slots.keys().next().cloned();
+                self.batch(vec![Event::GiveBack { ticket: 0, slot }]);
+            }
+            _ => {
+                let booking = self.acknowledged.keys().next_back().copied();
+                let events = booking.into_iter().map(|booking| Event::Redrive { booking }).collect();
+                self.batch(events);
+            }
+        }
+    }
+
+    /// The legacy system as it was some time ago (rule 28). Sequences do not go back.
+    pub(super) fn restore_legacy(&mut self) {
+        let Some(backup) = self.legacy_backup.take() else { return };
+        let next = self.legacy.next;
+        self.legacy = backup;
+        self.legacy.next = next;
+        self.legacy.slots.values_mut().for_each(|slot| slot.tampered = true);
+        self.reconnects = true;
+        self.count("legacy_restored");
+    }
+
+    /// The worker reconnects: which side is ahead?
+    fn fence(&mut self) -> Option<()> {
+        let last_op = self.legacy.newest.map(|position| OpId { incarnation: Incarnation(1), position });
+        let answers = self.batch(vec![Event::Fence { ticket: 0, last_op, ours: true }])?;
+        if let Some(Some(Answer::Fenced { agreement })) = answers.into_iter().next() {
+            match agreement {
+                Agreement::Foreign => self.complain("the fence names an op that nobody knows"),
+                Agreement::LegacyBehind { .. } if self.options.restores != Restores::Legacy => {
+                    self.complain("the legacy system is said to be behind, and was not restored");
+                }
+                _ => {}
+            }
+        }
+        self.reconnects = false;
+        Some(())
+    }
+
     pub(super) fn native_activity(&mut self) {
         let slots: Vec<SlotKey> = self.legacy.slots.keys().cloned().collect();
         let slot = slots[self.rng.below(slots.len() as u64) as usize].clone();
         let active: Vec<String> =
             self.legacy.reservations.iter().filter(|(_, r)| r.active).map(|(key, _)| key.clone()).collect();
+        if self.rng.percent(self.options.tamper_percent) {
+            return self.tamper(&slot);
+        }
         match self.rng.below(24) {
             0..=12 => {
                 let person = PersonNo(self.rng.below(self.options.persons) as u32);
@@ -124,7 +204,7 @@ impl World {
                 let capacity = 1 + self.rng.below(9) as u32;
                 self.legacy.cut_capacity(&slot, capacity);
             }
-            20 if self.options.mode == AllotmentMode::Quota => self.change(&slot, |row| {
+            20 if self.options.mode == AllotmentMode::Quota && self.legacy.slots[&slot].class.is_none() => self.change(&slot, |row| {
                 let more = (row.capacity - row.counter.min(row.capacity)).min(2);
                 row.escrow += more;
                 row.counter += more;
@@ -152,10 +232,13 @@ impl World {
     }
 
     pub(super) fn write_back(&mut self) {
+        if self.control == Control::Stop || (self.reconnects && self.fence().is_none()) {
+            return;
+        }
         if self.worker.len() < 5 {
             let Some(answers) = self.batch(vec![Event::Claim { ticket: 0, max: 5 }]) else { return };
             if let Some(Some(Answer::Claimed { ops })) = answers.into_iter().next() {
-                self.worker.extend(ops.into_iter().map(|given| given.op));
+                self.worker.extend(ops);
             }
         }
         let mut left = Vec::new();
@@ -163,29 +246,33 @@ impl World {
         // As the outbox does: any slot may come first, but no op passes an earlier one of its slot.
         let mut held_up = BTreeSet::new();
         while !self.worker.is_empty() {
-            let slot = self.worker[self.rng.below(self.worker.len() as u64) as usize].slot.clone();
-            let of_slot = self.worker.iter().enumerate().filter(|(_, op)| op.slot == slot);
-            let first = of_slot.min_by_key(|(_, op)| op.position).map_or(0, |(at, _)| at);
-            let op = self.worker.remove(first);
+            let slot = self.worker[self.rng.below(self.worker.len() as u64) as usize].op.slot.clone();
+            let of_slot = self.worker.iter().enumerate().filter(|(_, given)| given.op.slot == slot);
+            let first = of_slot.min_by_key(|(_, given)| given.op.position).map_or(0, |(at, _)| at);
+            let given = self.worker.remove(first);
+            let op = given.op.clone();
             if held_up.contains(&slot) {
-                left.push(op);
+                left.push(given);
                 continue;
             }
             let fault = self.faults && self.rng.percent(self.options.faults_percent);
             if fault && self.rng.percent(50) {
                 held_up.insert(slot);
-                left.push(op);
+                left.push(given);
                 continue;
             }
-            let result = self.legacy.apply(&op);
+            let result = self.legacy.apply(&given);
             if fault {
                 outcomes.push(Event::OpInDoubt { op: op.position });
                 held_up.insert(slot);
-                left.push(op);
+                left.push(given);
                 continue;
             }
             let result = match (self.options.plant, result) {
                 (Some(Plant::LoseTurnedBack), OpResult::TurnedBack) => OpResult::AlreadyCancelled,
+                (Some(Plant::IgnoreLost), OpResult::Mended { added, over, .. }) => {
+                    OpResult::Mended { added, lost: 0, over }
+                }
                 (_, result) => result,
             };
             outcomes.push(Event::OpDone { op: op.position, result });

@@ -27,6 +27,7 @@ impl Judge {
 fn verdict_of(outcome: &Outcome) -> Option<Verdict> {
     match outcome {
         Outcome::Booked { .. } => Some(Verdict::Booked),
+        Outcome::Pending { .. } => Some(Verdict::Pending),
         Outcome::Replay { entry } => Some(Verdict::Replay(*entry)),
         Outcome::Refused(refused) => Some(Verdict::Refused(refused.code)),
         Outcome::Cancelled { .. } | Outcome::TokenGiven => None,
@@ -89,6 +90,7 @@ impl Render for Words {
     fn render(&self, partner: &PartnerId, outcome: &Outcome) -> Rendered {
         let (status, text) = match outcome {
             Outcome::Booked { booking, .. } => (201, format!("{} {partner}", booking.id)),
+            Outcome::Pending { booking, .. } => (202, format!("{} {partner}", booking.id)),
             Outcome::Refused(refused) => (409, format!("{} {:?}", refused.code.code(), refused.retry_after_ms)),
             Outcome::Cancelled { booking } => (200, format!("{} {}", booking.id, booking.status.code())),
             Outcome::TokenGiven => (200, "token".to_owned()),

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use slotbridge::decide::{Op, OpResult, OpWhat, Rejection};
-use slotbridge::domain::{PersonNo, Position, SeriesId, SlotKey, SlotStatus, Timestamp};
+use slotbridge::decide::{Given, Op, OpResult, OpWhat, Rejection};
+use slotbridge::domain::{AllotmentMode, PersonNo, Position, SeriesId, SlotKey, SlotStatus, Timestamp};
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LegacySlot {
@@ -15,6 +15,10 @@ pub struct LegacySlot {
     pub version: u32,
     pub exists: bool,
     pub last_op: Option<Position>,
+    pub class: Option<&'static str>,
+    /// The agency's own jobs and screens wrote the counter, or the database was restored: what native selling does
+    /// afterwards is theirs.
+    pub tampered: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,6 +38,9 @@ pub struct Legacy {
     /// Units that the legacy side itself sold over capacity or took away by a cut, a slot.
     pub own_overrun: BTreeMap<SlotKey, u32>,
     pub next: u64,
+    /// `SB_FENCE`: the newest op.
+    pub newest: Option<Position>,
+    pub grown_by_us: Option<String>,
 }
 
 impl Legacy {
@@ -75,7 +82,7 @@ impl Legacy {
         row.active = false;
         let slot = row.slot.clone();
         if let Some(slot) = self.slots.get_mut(&slot) {
-            slot.counter -= 1;
+            slot.counter = slot.counter.saturating_sub(1);
         }
     }
 
@@ -88,25 +95,47 @@ impl Legacy {
     }
 
     /// Runs one op in one transaction; a known id answers as before.
-    pub fn apply(&mut self, op: &Op) -> OpResult {
+    pub fn apply(&mut self, given: &Given) -> OpResult {
+        let op = &given.op;
         if let Some((before, result)) = self.applied.get(&op.position) {
             assert_eq!(before, op, "an op id was used for two different ops");
             return result.clone();
         }
-        let result = self.effect(op);
-        if let Some(row) = self.slots.get_mut(&op.slot).filter(|_| result.moved_units()) {
+        let before = self.overrun(&op.slot);
+        let result = self.effect(given);
+        let after = self.overrun(&op.slot);
+        let honoured = matches!(result, OpResult::Converted { over: true, .. });
+        let places_blindly = matches!(op.what, OpWhat::Place { .. }) && self.slots[&op.slot].tampered;
+        if after > before && !honoured && !places_blindly {
+            self.grown_by_us.get_or_insert(format!("I1: slot {}: {op:?} grew the overrun to {after}", op.slot));
+        }
+        self.newest = self.newest.max(Some(op.position));
+        let idle = matches!(result, OpResult::Mended { added: 0, lost: 0, .. });
+        let moved = result.moved_units() && !idle && !matches!(op.what, OpWhat::Place { .. });
+        if let Some(row) = self.slots.get_mut(&op.slot).filter(|_| moved) {
             row.last_op = Some(op.position);
         }
         self.applied.insert(op.position, (op.clone(), result.clone()));
         result
     }
 
-    fn effect(&mut self, op: &Op) -> OpResult {
+    fn overrun(&self, slot: &SlotKey) -> u32 {
+        let Some(row) = self.slots.get(slot).filter(|row| row.exists) else { return 0 };
+        (self.active_of(slot) + row.escrow).saturating_sub(row.capacity)
+    }
+
+    fn effect(&mut self, given: &Given) -> OpResult {
+        let op = &given.op;
+        let rejected = |reason| OpResult::Rejected { reason };
+        let reserved = self.active_of(&op.slot);
         let Some(row) = self.slots.get_mut(&op.slot).filter(|row| row.exists) else {
-            return OpResult::Rejected { reason: Rejection::SlotMissing };
+            return rejected(Rejection::SlotMissing);
         };
+        let eroded = row.counter < reserved + row.escrow;
         match &op.what {
+            OpWhat::Take { .. } | OpWhat::Return { .. } if eroded => rejected(Rejection::EscrowEroded),
             OpWhat::Take { units } => {
+                assert!(given.mode.takes(), "nothing is taken in mode {:?}", given.mode);
                 let left = if row.status == SlotStatus::Open { row.capacity.saturating_sub(row.counter) } else { 0 };
                 let units = left.min(*units);
                 row.counter += units;
@@ -115,36 +144,70 @@ impl Legacy {
             }
             OpWhat::Return { units } => {
                 if row.escrow < *units {
-                    return OpResult::Rejected { reason: Rejection::EscrowEroded };
+                    return rejected(Rejection::EscrowEroded);
                 }
                 row.escrow -= units;
                 row.counter -= units;
                 OpResult::Returned { units: *units }
             }
             OpWhat::Convert { person, series, .. } => {
-                if row.escrow == 0 {
-                    return OpResult::Rejected { reason: Rejection::EscrowEroded };
+                if row.escrow == 0 && !given.honour {
+                    return rejected(Rejection::EscrowEroded);
                 }
                 if self.active_of_person(*person, series) > 0 {
-                    return OpResult::Rejected { reason: Rejection::PersonBooked };
+                    return rejected(Rejection::PersonBooked);
+                }
+                let mut over = false;
+                if let Some(row) = self.slots.get_mut(&op.slot) {
+                    match row.escrow {
+                        0 => (row.counter, over) = (row.counter + 1, reserved + 1 > row.capacity),
+                        _ => row.escrow -= 1,
+                    }
+                }
+                let key = self.insert(*person, &op.slot, series, Some(op.position));
+                OpResult::Converted { legacy_ref: key.into(), over }
+            }
+            OpWhat::Place { person, series, .. } => {
+                if row.counter >= row.capacity || row.status != SlotStatus::Open {
+                    return rejected(Rejection::NoPlace);
+                }
+                if self.active_of_person(*person, series) > 0 {
+                    return rejected(Rejection::PersonBooked);
                 }
                 if let Some(row) = self.slots.get_mut(&op.slot) {
-                    row.escrow -= 1;
+                    row.counter += 1;
                 }
                 let key = self.insert(*person, &op.slot, series, Some(op.position));
                 OpResult::Converted { legacy_ref: key.into(), over: false }
             }
-            OpWhat::Place { .. } | OpWhat::Mend { .. } => OpResult::Rejected { reason: Rejection::LegacyRule },
+            OpWhat::Mend { sold } => {
+                let missing = (reserved + row.escrow).saturating_sub(row.counter);
+                if missing == 0 {
+                    return OpResult::Mended { added: 0, lost: 0, over: 0 };
+                }
+                let room = row.capacity.saturating_sub(reserved);
+                let keep = row.escrow.min(room.max(*sold));
+                let lost = row.escrow - keep;
+                (row.escrow, row.counter) = (keep, reserved + keep);
+                OpResult::Mended {
+                    added: missing.saturating_sub(lost),
+                    lost,
+                    over: (reserved + keep).saturating_sub(row.capacity),
+                }
+            }
             OpWhat::Cancel { convert, .. } => {
                 let found = self.reservations.values_mut().find(|r| r.op == Some(*convert));
-                let Some(reservation) = found else { return OpResult::Rejected { reason: Rejection::LegacyRule } };
+                let Some(reservation) = found else { return rejected(Rejection::LegacyRule) };
                 if !reservation.active {
                     return OpResult::AlreadyCancelled;
                 }
                 reservation.active = false;
-                if let Some(row) = self.slots.get_mut(&op.slot) {
-                    row.escrow += 1;
+                let Some(row) = self.slots.get_mut(&op.slot) else { return OpResult::AlreadyCancelled };
+                if given.mode == AllotmentMode::OnRequest {
+                    row.counter = row.counter.saturating_sub(1);
+                    return OpResult::GivenUp;
                 }
+                row.escrow += 1;
                 OpResult::TurnedBack
             }
         }
@@ -152,7 +215,10 @@ impl Legacy {
 
     /// What must hold in the legacy system whatever happened.
     pub fn broken(&self) -> Option<String> {
-        for (key, slot) in self.slots.iter().filter(|(_, slot)| slot.exists) {
+        if let Some(grown) = &self.grown_by_us {
+            return Some(grown.clone());
+        }
+        for (key, slot) in self.slots.iter().filter(|(_, slot)| slot.exists && !slot.tampered) {
             let used = self.active_of(key) + slot.escrow;
             let excused = self.own_overrun.get(key).copied().unwrap_or(0);
             if used > slot.capacity + excused {

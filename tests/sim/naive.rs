@@ -1,10 +1,12 @@
 //! The reference: the same verdicts from plain lists, by scanning everything each time. No index, no running totals.
 
-use slotbridge::decide::{BookAsk, Entry, OpResult, OpWhat, Policy, What};
+use slotbridge::decide::{BookAsk, Entry, Policy, What};
 use slotbridge::domain::{
-    Fact, PartnerId, PersonNo, PersonRef, Position, Refusal, ReservationFact, SeriesId, SlotFact, SlotKey, SlotStatus,
-    Timestamp,
+    AllotmentMode, BookingId, Control, Fact, PartnerId, PersonNo, PersonRef, Position, Refusal, ReservationFact,
+    SlotFact, SlotKey, SlotStatus, Timestamp,
 };
+
+use crate::account::{Account, is_lost};
 
 #[derive(Default, Clone)]
 pub struct Naive {
@@ -16,14 +18,9 @@ pub struct Naive {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Verdict {
     Booked,
+    Pending,
     Replay(Position),
     Refused(Refusal),
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Life {
-    Active,
-    Ended,
 }
 
 impl Naive {
@@ -39,103 +36,17 @@ impl Naive {
         }
     }
 
-    fn op(&self, position: Position) -> Option<OpWhat> {
-        let entry = self.entries.iter().find(|entry| entry.position == position)?;
-        Some(match &entry.what {
-            What::Booked(b) => OpWhat::Convert {
-                booking: slotbridge::domain::BookingId(position),
-                person: b.person,
-                series: b.series.clone(),
-            },
-            What::Cancelled { booking, .. } => OpWhat::Cancel { booking: *booking, convert: booking.0 },
-            What::TakeAsked { units, .. } => OpWhat::Take { units: *units },
-            What::ReturnAsked { units, .. } => OpWhat::Return { units: *units },
-            _ => return None,
-        })
+    pub fn was_requested(&self, booking: BookingId) -> bool {
+        self.entries.iter().any(|e| e.position == booking.0 && matches!(e.what, What::Requested(_)))
     }
 
-    fn slot_of(&self, position: Position) -> Option<SlotKey> {
-        let entry = self.entries.iter().find(|entry| entry.position == position)?;
-        match &entry.what {
-            What::Booked(b) => Some(b.slot.clone()),
-            What::Cancelled { booking, .. } => self.slot_of(booking.0),
-            What::TakeAsked { slot, .. } | What::ReturnAsked { slot, .. } => Some(slot.clone()),
-            _ => None,
-        }
+    /// Free units of a slot, by the account that the entries make.
+    pub fn free(&self, policy: &Policy, key: &SlotKey) -> i64 {
+        Account::read(&self.entries, policy).free(key)
     }
 
-    /// Free units of a slot: every entry that ever touched them, added up.
-    pub fn free(&self, key: &SlotKey) -> i64 {
-        let of_slot = |position: Position| self.slot_of(position).as_ref() == Some(key);
-        let mut free = 0;
-        for entry in &self.entries {
-            match &entry.what {
-                What::Booked(b) if b.slot == *key => free -= 1,
-                What::Cancelled { booking, coalesced: true } if of_slot(booking.0) => free += 1,
-                What::Assigned { slot, granted } if slot == key => {
-                    free = i64::from(*granted) - self.in_use(key, entry.position);
-                }
-                What::ReturnAsked { slot, units } if slot == key => free -= i64::from(*units),
-                What::OpDone { op, result } if of_slot(*op) => {
-                    free += match (self.op(*op), result) {
-                        (Some(OpWhat::Take { .. }), OpResult::Taken { units }) => i64::from(*units),
-                        (Some(OpWhat::Return { units }), OpResult::Rejected { reason }) if reason.keeps_units() => {
-                            i64::from(units)
-                        }
-                        (Some(OpWhat::Convert { .. }), OpResult::Rejected { reason }) if reason.keeps_units() => 1,
-                        (Some(OpWhat::Cancel { .. }), OpResult::TurnedBack) => 1,
-                        _ => 0,
-                    }
-                }
-                _ => {}
-            }
-        }
-        free
-    }
-
-    /// Units of a slot that bookings before `until` use.
-    fn in_use(&self, key: &SlotKey, until: Position) -> i64 {
-        let earlier = || self.entries.iter().take_while(|entry| entry.position < until);
-        let used = earlier().filter(|entry| matches!(&entry.what, What::Booked(b) if b.slot == *key)).count();
-        let left = earlier().filter(|entry| match &entry.what {
-            What::Cancelled { booking, coalesced: true } | What::LegacyCancelled { booking } => {
-                self.slot_of(booking.0).as_ref() == Some(key)
-            }
-            What::OpDone { op, result } => {
-                let rejected = matches!(result, OpResult::Rejected { .. });
-                self.slot_of(*op).as_ref() == Some(key)
-                    && match self.op(*op) {
-                        Some(OpWhat::Convert { .. }) => rejected,
-                        Some(OpWhat::Cancel { .. }) => true,
-                        _ => false,
-                    }
-            }
-            _ => false,
-        });
-        used as i64 - left.count() as i64
-    }
-
-    fn life(&self, booking: Position) -> Life {
-        let ended = self.entries.iter().any(|entry| match &entry.what {
-            What::Cancelled { booking: b, .. } | What::LegacyCancelled { booking: b } => b.0 == booking,
-            What::OpDone { op, result: OpResult::Rejected { .. } } => *op == booking,
-            _ => false,
-        });
-        if ended { Life::Ended } else { Life::Active }
-    }
-
-    fn bridge_booking(&self, person: PersonNo, series: &SeriesId) -> Option<&PartnerId> {
-        self.entries.iter().find_map(|entry| match &entry.what {
-            What::Booked(b)
-                if b.person == person && b.series == *series && self.life(entry.position) == Life::Active =>
-            {
-                Some(&b.partner)
-            }
-            _ => None,
-        })
-    }
-
-    fn native(&self, person: PersonNo, series: &SeriesId) -> bool {
+    /// Newest content of every reservation row.
+    fn reservations(&self) -> Vec<&ReservationFact> {
         let mut newest: Vec<&ReservationFact> = Vec::new();
         for (_, fact) in &self.facts {
             match fact {
@@ -147,7 +58,12 @@ impl Naive {
                 _ => {}
             }
         }
-        newest.iter().any(|r| r.person == person && r.series == *series && r.active && r.op.is_none())
+        newest
+    }
+
+    /// A booking that the desk did not make, as far as its own ledger tells.
+    fn is_strange(policy: &Policy, row: &ReservationFact) -> bool {
+        row.active && row.op.is_none_or(|op| is_lost(policy, op.position))
     }
 
     fn standing(&self, person: PersonNo) -> Option<(slotbridge::domain::CohortNo, bool)> {
@@ -159,7 +75,7 @@ impl Naive {
 
     pub fn verdict(&self, policy: &Policy, now: Timestamp, partner: &PartnerId, ask: &BookAsk) -> Verdict {
         let known = self.entries.iter().rev().find_map(|entry| match &entry.what {
-            What::Booked(b) if b.key == ask.key => Some((entry.position, b.body)),
+            What::Booked(b) | What::Requested(b) if b.key == ask.key => Some((entry.position, b.body)),
             What::Refused { key, body, .. } if *key == ask.key && now.since_ms(entry.at) <= policy.refused_keep_ms => {
                 Some((entry.position, *body))
             }
@@ -176,16 +92,36 @@ impl Naive {
         if age > policy.first_sent_age_max_ms || age < -policy.first_sent_ahead_max_ms {
             return Verdict::Refused(Refusal::RequestTooOld);
         }
-        match self.refusal(policy, now, partner, ask) {
+        let account = Account::read(&self.entries, policy);
+        if account.control == Control::Stop {
+            return Verdict::Refused(Refusal::StoppedByAgency);
+        }
+        let asks = self.slot(&ask.slot).is_some_and(|slot| policy.mode_of_fact(slot) == AllotmentMode::OnRequest);
+        match self.refusal(policy, &account, now, partner, ask) {
             Some(refusal) => Verdict::Refused(refusal),
+            None if asks && account.pending() >= policy.pending_max as usize => {
+                Verdict::Refused(Refusal::TooManyPending)
+            }
+            None if asks => Verdict::Pending,
             None => Verdict::Booked,
         }
     }
 
-    fn refusal(&self, policy: &Policy, now: Timestamp, partner: &PartnerId, ask: &BookAsk) -> Option<Refusal> {
+    fn refusal(
+        &self,
+        policy: &Policy,
+        account: &Account,
+        now: Timestamp,
+        partner: &PartnerId,
+        ask: &BookAsk,
+    ) -> Option<Refusal> {
         let Some(slot) = self.slot(&ask.slot) else { return Some(Refusal::UnknownSlot) };
         if slot.series != ask.series {
             return Some(Refusal::SeriesMismatch);
+        }
+        let mode = policy.mode_of_fact(slot);
+        if mode == AllotmentMode::None {
+            return Some(Refusal::SlotNotOffered);
         }
         let series = policy.series.get(&slot.series);
         if slot.opens_at.is_some_and(|at| at > now) || series.is_some_and(|s| s.opens_at.is_some_and(|at| at > now)) {
@@ -202,11 +138,21 @@ impl Naive {
         if ask.accept_version.map_or(stale, |accepted| accepted != slot.version) {
             return Some(Refusal::SlotChanged);
         }
-        if self.free(&ask.slot) <= 0 {
+        let rows = self.reservations();
+        let is_ours = |row: &&&ReservationFact| row.slot == ask.slot && row.op.is_some();
+        let strangers = rows.iter().filter(is_ours).filter(|row| Self::is_strange(policy, row)).count();
+        let free = match mode {
+            AllotmentMode::OnRequest => {
+                i64::from(slot.capacity) - i64::from(slot.native) - strangers as i64 - account.occupied(&ask.slot)
+            }
+            _ if account.is_frozen(policy, slot) => 0,
+            _ => account.free(&ask.slot),
+        };
+        if free <= 0 {
             return Some(Refusal::SlotFull);
         }
         let PersonRef::Known(person) = ask.person else { return Some(Refusal::NotBookable) };
-        match self.bridge_booking(person, &ask.series) {
+        match account.booking_of(person, &ask.series) {
             Some(owner) if owner == partner => return Some(Refusal::PersonAlreadyBooked),
             Some(_) => return Some(Refusal::NotBookable),
             None => {}
@@ -222,6 +168,8 @@ impl Naive {
         let eligible = self
             .standing(person)
             .is_some_and(|(cohort, bookable)| bookable && series.is_some_and(|series| series.cohorts.holds(cohort)));
-        (self.native(person, &ask.series) || !eligible).then_some(Refusal::NotBookable)
+        let elsewhere = |row: &&ReservationFact| row.person == person && row.series == ask.series;
+        let native = rows.into_iter().filter(elsewhere).any(|row| Self::is_strange(policy, row));
+        (native || !eligible).then_some(Refusal::NotBookable)
     }
 }

@@ -2,7 +2,7 @@
 
 use slotbridge::domain::AllotmentMode;
 
-pub const MUST_BE_EXERCISED: [&str; 26] = [
+pub const MUST_BE_EXERCISED: [&str; 41] = [
     "outage",
     "booked_in_outage",
     "booked",
@@ -29,12 +29,28 @@ pub const MUST_BE_EXERCISED: [&str; 26] = [
     "return",
     "cut_off",
     "redefined",
+    "pending",
+    "slot_not_offered",
+    "too_many_pending",
+    "stopped_by_agency",
+    "placed",
+    "given_up",
+    "refused_on_request",
+    "eroded",
+    "mended",
+    "units_lost",
+    "redriven",
+    "overrun",
+    "switched",
+    "legacy_restored",
+    "ledger_restored",
 ];
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Plant {
     LoseTurnedBack,
     ForgetAnAppend,
+    IgnoreLost,
 }
 
 #[derive(Clone, Debug)]
@@ -46,6 +62,21 @@ pub struct Options {
     pub native_percent: u64,
     pub mode: AllotmentMode,
     pub plant: Option<Plant>,
+    /// Share of native activity that is a recount, a stale row saved, or a counter written by hand.
+    pub tamper_percent: u64,
+    /// Share of slots of the classes `rare` (on request) and `walk_in` (not offered).
+    pub classes_percent: u64,
+    /// Turns of the agency's switch and requests for units, a thousand steps.
+    pub agency_per_mille: u64,
+    pub restores: Restores,
+    pub displaces: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Restores {
+    None,
+    Legacy,
+    Ledger,
 }
 
 impl Options {
@@ -58,8 +89,19 @@ impl Options {
             steps: 150 + rng.below(250),
             faults_percent: [0, 3, 10, 25][rng.below(4) as usize],
             native_percent: [5, 20, 50][rng.below(3) as usize],
-            mode: if rng.below(8) == 0 { AllotmentMode::Quota } else { AllotmentMode::Counter },
+            mode: match rng.below(8) {
+                0 => AllotmentMode::Quota,
+                1 => AllotmentMode::Remaining,
+                2 => AllotmentMode::Capacity,
+                3 => AllotmentMode::CountRows,
+                _ => AllotmentMode::Counter,
+            },
             plant: None,
+            tamper_percent: [0, 0, 5, 25][rng.below(4) as usize],
+            classes_percent: [0, 20, 60][rng.below(3) as usize],
+            agency_per_mille: [0, 20, 60][rng.below(3) as usize],
+            restores: [Restores::None, Restores::None, Restores::Legacy, Restores::Ledger][rng.below(4) as usize],
+            displaces: rng.below(4) == 0,
         }
     }
 }

@@ -14,7 +14,7 @@ pub(super) struct Sent {
     ask: BookAsk,
     pub(super) answered: bool,
     /// The newest answer that the ledger keeps, and when it was given.
-    stored: Option<(Reply, Timestamp)>,
+    pub(super) stored: Option<(Reply, Timestamp, Position)>,
 }
 
 impl World {
@@ -105,30 +105,30 @@ impl World {
         let text = String::from_utf8_lossy(&reply.1).into_owned();
         let word = text.split(' ').next().unwrap_or_default().to_owned();
         if replay_of.is_none() {
-            self.count_word(&word);
+            self.count_word(&word, reply.0);
         }
-        if reply.0 == 201 {
+        if matches!(reply.0, 201 | 202) {
             let id: BookingId = word.parse().expect("a booking id");
             self.acknowledged.insert(id, self.sent[at].partner.clone());
         }
         // Kept for ever when it booked, for 24 h of ledger time when it refused; what was not stored may be decided anew.
         let ledger_at = self.latest;
         let keep = self.policy.refused_keep_ms;
-        if let Some((before, at)) = &self.sent[at].stored
-            && (before.0 == 201 || ledger_at.since_ms(*at) <= keep)
+        if let Some((before, at, _)) = &self.sent[at].stored
+            && (matches!(before.0, 201 | 202) || ledger_at.since_ms(*at) <= keep)
             && *before != reply
         {
             return self.complain("I5: a repeated key got another answer");
         }
-        if entry.is_some() {
-            self.sent[at].stored = Some((reply.clone(), ledger_at));
+        if let Some(entry) = entry {
+            self.sent[at].stored = Some((reply.clone(), ledger_at, *entry));
         }
         self.sent[at].answered = true;
     }
 
-    fn count_word(&mut self, word: &str) {
+    fn count_word(&mut self, word: &str, status: u16) {
         let known = Refusal::ALL.iter().map(|r| r.code()).find(|code| *code == word);
-        self.count(known.unwrap_or("booked"));
+        self.count(known.unwrap_or(if status == 202 { "pending" } else { "booked" }));
         if known.is_none() && self.outage > 0 {
             self.count("booked_in_outage");
         }

@@ -8,7 +8,10 @@ mod partners;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 
-use slotbridge::decide::{CohortSet, Desk, Event, Op, Policy, RefillPolicy, SeriesPolicy, Snapshot, What};
+use slotbridge::decide::{
+    CohortSet, Desk, Entry, Event, Given, OnOverrun, OpResult, Policy, RefillPolicy, Rejection, SeriesPolicy, Snapshot,
+    What,
+};
 use slotbridge::domain::*;
 use slotbridge::durable::{Answer, Submission};
 use slotbridge::ledger::Committer;
@@ -18,7 +21,7 @@ use crate::disk::{Disk, Fault};
 use crate::judge::{Judge, Witness, Words};
 use crate::legacy::{Legacy, LegacySlot};
 use crate::naive::Naive;
-use crate::options::{Options, Plant, Rng};
+use crate::options::{Options, Plant, Restores, Rng};
 
 use partners::Sent;
 
@@ -35,7 +38,7 @@ pub struct World {
     committer: Option<Committer<Judge, Disk>>,
     legacy: Legacy,
     mirror: BTreeMap<RowId, (Fact, Option<Position>)>,
-    worker: Vec<Op>,
+    worker: Vec<Given>,
     sent: Vec<Sent>,
     acknowledged: BTreeMap<BookingId, PartnerId>,
     snapshot: Option<Vec<u8>>,
@@ -43,6 +46,13 @@ pub struct World {
     faults: bool,
     /// Steps for which the legacy system cannot be reached: neither read nor written (rule 27).
     outage: u64,
+    /// What the agency's switch says.
+    control: Control,
+    legacy_backup: Option<Legacy>,
+    /// Entries of the ledger's backup.
+    ledger_backup: Option<usize>,
+    /// The worker asks which side is ahead before it writes again.
+    reconnects: bool,
     pub exercised: BTreeMap<&'static str, u64>,
 }
 
@@ -63,13 +73,29 @@ impl World {
         cohorts.insert(CohortNo(1));
         let policy = Policy {
             mode: options.mode,
+            classes: [("rare", AllotmentMode::OnRequest), ("walk_in", AllotmentMode::None)]
+                .map(|(class, mode)| (class.to_owned(), mode))
+                .into(),
+            pending_max: 3,
+            on_request_per_s: 3,
+            release_hold_ms: 20_000,
+            mend_pause_ms: 500,
+            mend_pause_max_ms: 4_000,
+            settle_ms: 10_000,
+            vanish_ms: 5_000,
+            overrun: if options.displaces { OnOverrun::DisplaceNewest } else { OnOverrun::Honour },
             series: [(series(), SeriesPolicy { cohorts, opens_at: None })].into(),
             refill: RefillPolicy { prewarm_per_s: rng.below(20) as u32, idle_return_ms: 60_000, ..Default::default() },
             ..Policy::default()
         };
         let mut legacy = Legacy::default();
         for n in 0..options.slots {
-            let escrow = if options.mode == AllotmentMode::Quota { 2 } else { 0 };
+            let class = match rng.below(100) < options.classes_percent {
+                true if rng.percent(20) => Some("walk_in"),
+                true => Some("rare"),
+                false => None,
+            };
+            let escrow = if options.mode == AllotmentMode::Quota && class.is_none() { 2 } else { 0 };
             let slot = LegacySlot {
                 capacity: 2 + rng.below(8) as u32,
                 counter: escrow,
@@ -79,6 +105,8 @@ impl World {
                 version: 1,
                 exists: true,
                 last_op: None,
+                class,
+                tampered: false,
             };
             legacy.slots.insert(SlotKey::new(&format!("S{n}")).unwrap(), slot);
         }
@@ -99,6 +127,10 @@ impl World {
             complaint: Arc::default(),
             faults: true,
             outage: 0,
+            control: Control::Run,
+            legacy_backup: None,
+            ledger_backup: None,
+            reconnects: true,
             exercised: BTreeMap::new(),
         };
         world.start();
@@ -130,8 +162,11 @@ impl World {
         let naive = Naive { entries, facts };
         for key in self.legacy.slots.keys() {
             let free = desk.units(key).map_or(0, |units| i64::from(units.free()));
-            if free != naive.free(key) {
-                let text = format!("after a restart slot {key} has {free} free, the reference {}", naive.free(key));
+            if free != naive.free(&self.policy, key) {
+                let text = format!(
+                    "after a restart slot {key} has {free} free, the reference {}",
+                    naive.free(&self.policy, key)
+                );
                 self.complaint.lock().unwrap().get_or_insert(text);
             }
         }
@@ -140,6 +175,7 @@ impl World {
         let witness = Witness { last, at: Timestamp(0), complaint: self.complaint.clone() };
         self.committer = Some(Committer::new(judge, self.disk.clone(), Box::new(Words), vec![Box::new(witness)]));
         self.worker.clear();
+        self.reconnects = true;
         let unsent: Vec<RowId> =
             self.mirror.iter().filter(|(_, (_, at))| at.is_none()).map(|(id, _)| id.clone()).collect();
         self.send_facts(unsent);
@@ -149,6 +185,44 @@ impl World {
         self.count("crash");
         self.committer = None;
         self.start();
+    }
+
+    /// The ledger as it was at its backup, in a new life (rule 32): far ahead, so that nothing is named twice.
+    fn restore_ledger(&mut self) {
+        let Some(kept) = self.ledger_backup.take() else { return };
+        self.committer = None;
+        {
+            let mut platter = self.disk.0.lock().unwrap();
+            platter.entries.truncate(kept);
+            let last = platter.entries.last().map_or(Position::ZERO, Entry::last);
+            let at = platter.entries.last().map_or(Timestamp(0), |entry| entry.at);
+            platter.replies.retain(|reply| reply.entry <= last);
+            let jump = 1 << 20;
+            platter.entries.push(Entry { position: last.next(), at, what: What::Reserve { count: jump } });
+            self.policy.given_up.push((last.next(), last.next().plus(u64::from(jump))));
+            self.acknowledged.retain(|id, _| id.0 <= last);
+            for sent in &mut self.sent {
+                sent.stored = sent.stored.take().filter(|(_, _, entry)| *entry <= last);
+            }
+            self.mirror.values_mut().for_each(|(_, at)| *at = at.filter(|at| *at <= last));
+        }
+        self.snapshot = None;
+        self.count("ledger_restored");
+        self.start();
+    }
+
+    /// Backups are made once, and used once, some time after.
+    fn back_up_and_restore(&mut self) {
+        if self.rng.below(60) != 0 {
+            return;
+        }
+        match self.options.restores {
+            Restores::None => {}
+            Restores::Legacy if self.legacy_backup.is_some() => self.restore_legacy(),
+            Restores::Legacy => self.legacy_backup = Some(self.legacy.clone()),
+            Restores::Ledger if self.ledger_backup.is_some() => self.restore_ledger(),
+            Restores::Ledger => self.ledger_backup = Some(self.disk.entries().len()),
+        }
     }
 
     /// Runs one batch; `None` when the process crashed.
@@ -230,6 +304,10 @@ impl World {
             if self.rng.percent(self.options.native_percent) {
                 self.native_activity();
             }
+            if self.rng.below(1000) < self.options.agency_per_mille {
+                self.agency_activity();
+            }
+            self.back_up_and_restore();
             self.verdict()?;
         }
         Ok(())
@@ -243,6 +321,10 @@ impl World {
     /// Faults stop: everything converges and every request is answered (I13, I14).
     pub fn liveness_phase(&mut self) -> Result<(), String> {
         self.faults = false;
+        // Ledger time stands still while the clock is behind it.
+        self.now = self.now.max(self.latest);
+        self.control = Control::Run;
+        self.batch(vec![Event::Switch { control: Control::Run }]);
         for at in 0..self.sent.len() {
             if !self.sent[at].answered {
                 let event = self.book_event(at);
@@ -254,6 +336,7 @@ impl World {
             self.now = self.now.plus_ms(500);
             self.poll(true);
             self.write_back();
+            self.batch(vec![Event::Tick]);
             self.verdict()?;
         }
         self.count_entries();
@@ -274,6 +357,19 @@ impl World {
                 What::LegacyCancelled { .. } => "legacy_cancelled",
                 What::Redefined { .. } => "redefined",
                 What::CutOff { .. } => "cut_off",
+                What::Eroded { .. } => "eroded",
+                What::Redriven { .. } => "redriven",
+                What::Overrun { units: 1.., .. } => "overrun",
+                What::Switched { .. } => "switched",
+                What::LegacyRewound { .. } => "rewound",
+                What::Settled { .. } => "settled",
+                What::CancelAgain { .. } => "cancel_again",
+                What::Displaced { .. } => "displaced_newest",
+                What::OpDone { result: OpResult::GivenUp, .. } => "given_up",
+                What::OpDone { result: OpResult::Mended { lost: 1.., .. }, .. } => "units_lost",
+                What::OpDone { result: OpResult::Mended { .. }, .. } => "mended",
+                What::OpDone { result: OpResult::Converted { over: true, .. }, .. } => "honoured_above",
+                What::OpDone { result: OpResult::Rejected { reason: Rejection::NoPlace }, .. } => "refused_on_request",
                 _ => continue,
             };
             self.count(what);
@@ -286,29 +382,47 @@ impl World {
     fn converged(&mut self) -> Result<(), String> {
         let (mut judge, _) = self.committer.take().unwrap().into_parts();
         if let Some(op) = judge.desk.pending_ops().next() {
-            return Err(format!("I13: op {} is still pending", op.position));
+            return Err(format!("I13: {op:?} is still pending"));
         }
         for (key, slot) in self.legacy.slots.iter().filter(|(_, slot)| slot.exists) {
             let units = judge.desk.units(key).unwrap_or_default();
             if units.granted - units.converted != slot.escrow {
-                return Err(format!("I13: slot {key}: {units:?} but escrow {}", slot.escrow));
+                return Err(format!("I13: slot {key}: {units:?} but {slot:?}, given up {:?}, mirror {:?}, entries {}", self.policy.given_up, self.mirror.get(&format!("slot {key}")), judge.naive.entries.iter().filter(|e| { let t = format!("{e:?}"); t.contains(&format!("{key}\"")) || t.contains("OpDone") }).map(|e| format!("\n{e:?}")).collect::<String>()));
+            }
+            let used = self.legacy.active_of(key) + slot.escrow;
+            if slot.class.is_none() && slot.counter < used {
+                return Err(format!("I13: slot {key} is still eroded: {used} used of {slot:?}"));
             }
         }
+        let totals = judge.desk.totals();
+        if totals.eroded + totals.unsettled > 0 {
+            return Err(format!("I13: slots are still frozen: {totals:?}"));
+        }
         let (touched, _) = judge.desk.everything();
-        let mut seen = BTreeSet::new();
+        let (mut seen, mut active_here) = (BTreeSet::new(), 0);
         for booking in touched.iter().filter_map(|t| if let Touched::Booking(b) = t { Some(b) } else { None }) {
             seen.insert(booking.id);
-            let row = self.legacy.reservations.values().find(|r| r.op == Some(booking.id.0));
-            let active = row.is_some_and(|r| r.active);
+            let row = booking.legacy_ref.as_ref().and_then(|number| self.legacy.reservations.get(&**number));
+            let active = row.is_some_and(|r| r.active && r.person == booking.person);
             if active != (booking.status == BookingStatus::Booked) {
                 return Err(format!("I13: {} is {:?} here, active {active} in legacy", booking.id, booking.status));
             }
-            if booking.status == BookingStatus::Displaced {
-                *self.exercised.entry("displaced").or_default() += 1;
-            }
+            active_here += usize::from(active);
+            let what = match (booking.status, booking.sync) {
+                (BookingStatus::Displaced, _) => "displaced",
+                (BookingStatus::Booked, _) if judge.naive.was_requested(booking.id) => "placed",
+                _ => "ended",
+            };
+            *self.exercised.entry(what).or_default() += 1;
             if booking.status != BookingStatus::Booked && booking.reason.is_none() {
                 return Err(format!("{} ended without a reason", booking.id));
             }
+        }
+        let is_lost = |op| crate::account::is_lost(&self.policy, op);
+        let rows =
+            self.legacy.reservations.values().filter(|r| r.active && r.op.is_some_and(|op| !is_lost(op))).count();
+        if rows != active_here {
+            return Err(format!("I13: {rows} reservations of ours stand in legacy, {active_here} bookings here"));
         }
         match self.acknowledged.keys().find(|id| !seen.contains(id)) {
             Some(lost) => Err(format!("I3: acknowledged booking {lost} is gone")),
