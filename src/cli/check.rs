@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::{ConfigFile, Exit, Failed, Out, findings, plans};
 use crate::app;
-use crate::config::{self, Config, Problem, Problems};
+use crate::config::{self, Config, LegacyKind, Problem, Problems};
 use crate::privacy::Ports;
 
 #[derive(Debug, clap::Args)]
@@ -93,7 +93,11 @@ fn environment(config: &Config, file: &Path, problems: &mut Problems) {
     if config.secrets.key_dir.exists() {
         private(&config.secrets.key_dir, problems);
     }
-    if !config.legacy.path.exists() {
+    if config.legacy.kind == LegacyKind::Oracle {
+        for account in config.oracle.read_accounts.iter().chain(&config.oracle.write_accounts) {
+            private(&account.secret_file, problems);
+        }
+    } else if !config.legacy.path.exists() {
         let try_ = format!("`slotbridge legacy generate --config {}` makes an example", file.display());
         problems.push(about(
             &config.legacy.path,

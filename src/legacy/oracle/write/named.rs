@@ -90,7 +90,8 @@ impl Batch<'_> {
             let Some(counted) = self.counted_slot(op)? else { return Ok(OpReply::SlotMissing) };
             slot = counted;
         }
-        let sold = slot.booked.unwrap_or(slot.reserved);
+        // A counter that has forgotten reservations (a stale screen) does not make places.
+        let sold = slot.booked.unwrap_or(0).max(slot.reserved + slot.placeholders);
         if self.draining || !slot.open || sold >= slot.capacity {
             return Ok(OpReply::NoPlace);
         }
