@@ -269,9 +269,9 @@ fn socket_path(database: &Path) -> PathBuf {
     if beside.len() <= 107 {
         return beside.into();
     }
-    let digest = database.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
-    });
+    let digest = database
+        .bytes()
+        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3));
     let temporary = std::env::var("TMPDIR").unwrap_or_default();
     let folder = if temporary.is_empty() || temporary.len() > 60 { "/tmp".to_owned() } else { temporary };
     PathBuf::from(folder).join("fake-oracle").join(format!("{digest:016x}.sock"))

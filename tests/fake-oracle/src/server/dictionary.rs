@@ -13,7 +13,7 @@ const TABLES: &str = "
 CREATE TEMP VIEW DUAL AS SELECT 'X' AS DUMMY;
 CREATE TEMP TABLE ALL_TAB_COLUMNS(OWNER VARCHAR2(30), TABLE_NAME VARCHAR2(30), COLUMN_NAME VARCHAR2(30),
   DATA_TYPE VARCHAR2(106), DATA_LENGTH NUMBER, DATA_PRECISION NUMBER, DATA_SCALE NUMBER, NULLABLE VARCHAR2(1),
-  COLUMN_ID NUMBER);
+  COLUMN_ID NUMBER, CHAR_LENGTH NUMBER, CHAR_USED VARCHAR2(1));
 CREATE TEMP VIEW USER_TAB_COLUMNS AS SELECT * FROM ALL_TAB_COLUMNS;
 CREATE TEMP VIEW ALL_TAB_COLS AS SELECT * FROM ALL_TAB_COLUMNS;
 CREATE TEMP TABLE ALL_OBJECTS(OWNER VARCHAR2(30), OBJECT_NAME VARCHAR2(30), OBJECT_TYPE VARCHAR2(19),
@@ -65,7 +65,7 @@ fn visible(session: &Session, object: &str) -> bool {
 fn columns(session: &Session) -> Result<(), OraError> {
     let c = &session.connection;
     c.execute_batch("DELETE FROM temp.ALL_TAB_COLUMNS")?;
-    let mut insert = c.prepare_cached("INSERT INTO temp.ALL_TAB_COLUMNS VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)")?;
+    let mut insert = c.prepare_cached("INSERT INTO temp.ALL_TAB_COLUMNS VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)")?;
     for (table, entry) in session.catalog.tables.iter().filter(|(name, _)| visible(session, name)) {
         for (at, (name, declared)) in entry.columns.iter().enumerate() {
             let column = described(name.clone(), declared);
@@ -83,7 +83,9 @@ fn columns(session: &Session) -> Result<(), OraError> {
                 precision,
                 scale,
                 nullable,
-                at as i64 + 1
+                at as i64 + 1,
+                if kind.contains("CHAR") { i64::from(column.bytes) } else { 0 },
+                kind.contains("CHAR").then_some("B")
             ])?;
         }
     }
