@@ -123,7 +123,9 @@ pub unsafe extern "C" fn OCIStmtGetBindInfo(
     let stmt = get!(handle, Stmt);
     let start = start.max(1) as usize - 1;
     unsafe {
-        *found = stmt.names.len() as i32;
+        // Negative: there are more than fit this time.
+        let total = stmt.names.len() as i32;
+        *found = if stmt.names.len() > start + size as usize { -total } else { total };
         if stmt.names.len() <= start {
             *found = 0;
             return NO_DATA;
