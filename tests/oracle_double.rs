@@ -143,7 +143,10 @@ fn values_are_oracles() {
     assert_eq!(is_null, 1);
     assert_eq!(one::<i64>(&connection, "select -9223372036854775808 from dual"), i64::MIN);
     assert_eq!(one::<String>(&connection, "SELECT 'a' || NULL || 1 FROM DUAL"), "a1");
-    assert_eq!(one::<String>(&connection, "SELECT TO_CHAR(TO_DATE('20261122', 'YYYYMMDD') - 1/24, 'DD HH24') FROM DUAL"), "21 23");
+    assert_eq!(
+        one::<String>(&connection, "SELECT TO_CHAR(TO_DATE('20261122', 'YYYYMMDD') - 1/24, 'DD HH24') FROM DUAL"),
+        "21 23"
+    );
     assert_eq!(one::<String>(&connection, "SELECT LPAD(DECODE(2, 1, 'x', 2, 'y', 'z'), 3, '0') FROM DUAL"), "00y");
     let age: f64 = one(&connection, "SELECT SYSDATE - (SYSDATE - 2) FROM DUAL");
     assert_eq!(age, 2.0);
@@ -183,7 +186,8 @@ fn errors_are_oracles() {
         ("update slot set cap = to_number('x') where slot_id = 1", 1722),
         ("begin nothing_known(1); end;", 6550),
     ] {
-        let result = if sql.starts_with("select") { connection.query(sql, &[]).map(|_| ()) } else { run(sql).map(|_| ()) };
+        let result =
+            if sql.starts_with("select") { connection.query(sql, &[]).map(|_| ()) } else { run(sql).map(|_| ()) };
         assert_eq!(code(result), expected, "{sql}");
     }
     run("insert into req(req_key) values ('k1')").expect("a row");
@@ -194,8 +198,12 @@ fn errors_are_oracles() {
     assert_eq!(one::<i64>(&connection, "select count(*) from req"), 1);
     let hangul = "홍".repeat(50);
     connection.execute("update slot set name = :1 where slot_id = 1", &[&hangul]).expect("100 bytes fit");
-    assert_eq!(code(connection.execute("update slot set name = :1 where slot_id = 1", &[&format!("{hangul}a")])), 12899);
-    let mut batch = connection.batch("update slot set used = 0 where slot_id < :1", 4).with_row_counts().build().expect("a batch");
+    assert_eq!(
+        code(connection.execute("update slot set name = :1 where slot_id = 1", &[&format!("{hangul}a")])),
+        12899
+    );
+    let mut batch =
+        connection.batch("update slot set used = 0 where slot_id < :1", 4).with_row_counts().build().expect("a batch");
     batch.append_row(&[&3i64]).expect("a row");
     assert_eq!(code(batch.execute()), 24349);
 }
@@ -282,7 +290,8 @@ fn transactions_are_oracles() {
 fn merge_and_limits_and_dictionary() {
     let place = Place::new();
     let connection = place.connect();
-    let merge = "MERGE INTO SB_ESCROW E USING (SELECT :s AS SLOT_ID, :u AS UNITS FROM DUAL) N ON (E.SLOT_ID = N.SLOT_ID)
+    let merge =
+        "MERGE INTO SB_ESCROW E USING (SELECT :s AS SLOT_ID, :u AS UNITS FROM DUAL) N ON (E.SLOT_ID = N.SLOT_ID)
                  WHEN MATCHED THEN UPDATE SET E.UNITS = E.UNITS + N.UNITS
                  WHEN NOT MATCHED THEN INSERT (SLOT_ID, UNITS) VALUES (N.SLOT_ID, N.UNITS)";
     for _ in 0..2 {
@@ -299,16 +308,22 @@ fn merge_and_limits_and_dictionary() {
         .expect("rows");
     assert_eq!(newest, ["S5", "S4"]);
     connection.execute("ALTER SESSION SET CURRENT_SCHEMA = AGENCY", &[]).expect("a schema");
-    let sql = "SELECT COLUMN_NAME, DATA_TYPE FROM ALL_TAB_COLUMNS WHERE OWNER = SYS_CONTEXT('USERENV', 'CURRENT_SCHEMA')
+    let sql =
+        "SELECT COLUMN_NAME, DATA_TYPE FROM ALL_TAB_COLUMNS WHERE OWNER = SYS_CONTEXT('USERENV', 'CURRENT_SCHEMA')
                AND TABLE_NAME = :1 ORDER BY COLUMN_ID";
     let columns: Vec<(String, String)> =
         connection.query_as(sql, &[&"SB_SLOT"]).and_then(|rows| rows.collect()).expect("columns");
-    for (name, kind) in
-        [("SLOT_ID", "VARCHAR2"), ("SLOT_DT", "DATE"), ("STATUS", "VARCHAR2"), ("NATIVE_CNT", "NUMBER"), ("CAPACITY", "NUMBER")]
-    {
+    for (name, kind) in [
+        ("SLOT_ID", "VARCHAR2"),
+        ("SLOT_DT", "DATE"),
+        ("STATUS", "VARCHAR2"),
+        ("NATIVE_CNT", "NUMBER"),
+        ("CAPACITY", "NUMBER"),
+    ] {
         assert!(columns.contains(&(name.to_owned(), kind.to_owned())), "{name} {kind}: {columns:?}");
     }
-    let charset: String = one(&connection, "SELECT VALUE FROM NLS_DATABASE_PARAMETERS WHERE PARAMETER = 'NLS_CHARACTERSET'");
+    let charset: String =
+        one(&connection, "SELECT VALUE FROM NLS_DATABASE_PARAMETERS WHERE PARAMETER = 'NLS_CHARACTERSET'");
     assert_eq!(charset, "KO16MSWIN949");
     connection.set_module("slotbridge").expect("a module");
     connection.execute("BEGIN DBMS_SESSION.SET_IDENTIFIER('writer'); END;", &[]).expect("an identifier");
@@ -327,8 +342,11 @@ fn faults_reach_the_driver() {
     assert_eq!(code(unknown), 12154);
     assert_eq!(code(Connection::connect("a", "b", "//localhost/fake:/nowhere/x.db")), 12541);
     place.server.fault(Fault::at("fetch").on("%order by slot_id%").skip(1).code(1555, "snapshot too old"));
-    let mut statement =
-        connection.statement("select slot_id from slot order by slot_id").fetch_array_size(100).build().expect("a statement");
+    let mut statement = connection
+        .statement("select slot_id from slot order by slot_id")
+        .fetch_array_size(100)
+        .build()
+        .expect("a statement");
     let rows: Vec<_> = statement.query_as::<i64>(&[]).expect("rows").collect();
     assert_eq!(rows.iter().filter(|row| row.is_ok()).count(), 100);
     assert_eq!(code(rows.into_iter().find(Result::is_err).expect("an error")), 1555);
@@ -411,7 +429,9 @@ fn a_row_scn_grows_with_every_commit() {
         connection.query_row_as::<i64>(sql, &[&slot]).expect("a number")
     };
     let before = scn("S1");
-    native(&place.file()).execute("UPDATE TB_SLOT SET BOOKED_CNT = 1 WHERE SLOT_NO = 'S1'", []).expect("a native change");
+    native(&place.file())
+        .execute("UPDATE TB_SLOT SET BOOKED_CNT = 1 WHERE SLOT_NO = 'S1'", [])
+        .expect("a native change");
     assert!(scn("S1") > before);
     assert_eq!(scn("S2"), before);
 }
