@@ -15,6 +15,7 @@ pub struct OnOracle {
     oracle: Arc<Oracle>,
     body: Body,
     // After the sessions.
+    #[allow(dead_code)] // the tests of faults use it
     pub server: Server,
 }
 
