@@ -234,7 +234,7 @@ fn a_hint_finds_what_changed_and_only_that() {
         assert!(info.as_of >= all.as_of);
         assert_eq!(reader.hinted(&bookings(), &Hint::Since(all.as_of), &mut |_| Ok(())).unwrap().rows, 1);
         h.legacy().touch(&slot);
-        let later = row_of(&mut *reader, &slot)[9].as_time().unwrap().plus_ms(1);
+        let later = row_of(&mut *reader, &slot)[9].as_time().unwrap().plus_ms(1_000);
         assert_eq!(reader.hinted(&slots(), &Hint::Since(later), &mut |_| Ok(())).unwrap().rows, 0);
         assert!(reader.statements() > 4);
     });

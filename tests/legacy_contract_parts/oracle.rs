@@ -15,7 +15,8 @@ pub struct OnOracle {
     oracle: Arc<Oracle>,
     body: Body,
     // After the sessions.
-    _server: Server,
+    #[allow(dead_code)] // the tests of faults use it
+    pub server: Server,
 }
 
 impl OnOracle {
@@ -32,7 +33,7 @@ impl OnOracle {
             client_dir: Some(artefacts().to_owned()),
             ..Settings::new(&server.connect_string(), "SLOTBRIDGE", folder)
         };
-        OnOracle { oracle: Oracle::new(settings).unwrap(), legacy, body, _server: server }
+        OnOracle { oracle: Oracle::new(settings).unwrap(), legacy, body, server }
     }
 }
 

@@ -117,7 +117,7 @@ impl Batch<'_> {
         let number = |at: usize, missing: &str| row.int(at).ok_or_else(|| schema(missing));
         let placeholders = number(8, "a count is not a number")?;
         Ok(Some(SlotState {
-            open: row.text(0) == Some("OPEN"),
+            open: row.int(0) == Some(1),
             capacity: number(1, "SB_SLOT_W.CAPACITY is not a whole number")?,
             booked: row.int(2),
             remain: row.int(3),

@@ -261,7 +261,7 @@ fn whatever_happens_both_adapters_answer_and_leave_the_same() {
         let path = folder.path().join("made.db");
         make(&path, setting);
         let made = std::fs::read(&path).unwrap();
-        let config = ProptestConfig { cases: 24, failure_persistence: None, ..ProptestConfig::default() };
+        let config = ProptestConfig { cases: 6, failure_persistence: None, ..ProptestConfig::default() };
         let mut runner = proptest::test_runner::TestRunner::new(config);
         let done = runner.run(&moves(), |moves| {
             both(setting, &made, &moves);

@@ -69,6 +69,7 @@ impl Tables {
     /// The embedded legacy system: its views are read, and its tables written as an Oracle server would by the views.
     pub fn embedded(path: &std::path::Path, mode: AllotmentMode, maintained: Maintained) -> Tables {
         let connection = Connection::open(path).unwrap();
+        connection.execute_batch("PRAGMA synchronous = OFF").unwrap();
         let in_sqlite = in_embedded;
         Tables { connection, maintained, mode, sent: 0, ids: Vec::new(), fail: None, before: None, in_sqlite }
     }
