@@ -347,15 +347,9 @@ fn faults_reach_the_driver() {
         .fetch_array_size(100)
         .build()
         .expect("a statement");
-<<<<<<< HEAD
     let rows: Result<Vec<_>, _> = statement.query_as::<i64>(&[]).expect("rows").collect();
     assert_eq!(code(rows), 1555);
     drop(statement);
-=======
-    let rows: Vec<_> = statement.query_as::<i64>(&[]).expect("rows").collect();
-    assert_eq!(rows.iter().filter(|row| row.is_ok()).count(), 100);
-    assert_eq!(code(rows.into_iter().find(Result::is_err).expect("an error")), 1555);
->>>>>>> owrite
     place.server.fault(Fault::at("execute").on("select 42%").delay_ms(20_000));
     let breaker = connection.clone();
     let ended = Arc::new(std::sync::atomic::AtomicBool::new(false));
