@@ -121,3 +121,24 @@ fn a_convert_and_a_return_take_seventeen_statements() {
     writer.apply(&ops(h, &slot)).unwrap();
     assert_eq!(writer.statements() - before, 17);
 }
+
+/// On both adapters: the same rows, one after the other.
+#[test]
+fn answers_are_forgotten_only_when_they_are_old() {
+    let (on, slot) = escrowed(Body::Sql);
+    let h: &dyn Harness = &on;
+    let mut writer = h.writer();
+    let first = writer.apply(&ops(h, &slot)).unwrap();
+    assert_eq!(writer.forget_applied(35, 500).unwrap(), 0);
+    assert_eq!(writer.apply(&ops(h, &slot)).unwrap(), first, "nothing was forgotten");
+    let aged = rusqlite::Connection::open(&on.legacy().path).unwrap();
+    let sql =
+        "UPDATE SB_APPLIED SET APPLIED_AT = strftime('%Y-%m-%d %H:%M:%S', 'now', '+9 hours', '-35 days', '-1 hour')";
+    assert_eq!(aged.execute(sql, []).unwrap(), 3);
+    assert_eq!(writer.forget_applied(35, 1).unwrap(), 1);
+    let settings = on.legacy().settings();
+    let mut embedded = slotbridge::legacy::sqlite::SqliteWrite::open(&settings).unwrap();
+    assert_eq!(slotbridge::legacy::LegacyWrite::forget_applied(&mut embedded, 36, 500).unwrap(), 0);
+    assert_eq!(slotbridge::legacy::LegacyWrite::forget_applied(&mut embedded, 35, 500).unwrap(), 2);
+    assert_eq!(writer.forget_applied(35, 500).unwrap(), 0);
+}

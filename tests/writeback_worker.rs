@@ -467,6 +467,14 @@ fn a_transaction_holds_at_most_fifty_ops_and_one_op_once_batches_keep_failing() 
     assert_eq!(setup.legacy.0.lock().unwrap().transactions[..7], [3, 3, 3, 3, 3, 3, 1]);
 }
 
+fn surroundings() -> writeback::Surroundings {
+    writeback::Surroundings {
+        backed_up_at: Box::new(|| None),
+        password_days: Box::new(|_| ()),
+        clock: Arc::new(slotbridge::clock::SystemClock),
+    }
+}
+
 #[test]
 fn the_thread_works_when_woken_and_stops_when_told() {
     let setup = setup();
@@ -474,7 +482,7 @@ fn the_thread_works_when_woken_and_stops_when_told() {
     let (settings, legacy) = (Settings::default(), setup.legacy.clone());
     let connect: writeback::Connect = Box::new(move || Ok(Box::new(legacy.clone())));
     let beat: writeback::Beat = Box::new(|| Heartbeat { position: 9, unapplied: 0, free_units: 4 });
-    let running = writeback::start(worker, &settings, connect, beat, wake.clone()).unwrap();
+    let running = writeback::start(worker, &settings, connect, beat, surroundings(), wake.clone()).unwrap();
     day(&setup);
     wake.notify();
     for _ in 0..7 {

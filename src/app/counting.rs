@@ -95,6 +95,11 @@ impl LegacyRead for CountedRead {
         self.counted(done)
     }
 
+    fn password_days(&mut self) -> Result<Option<i64>, LegacyError> {
+        let done = self.inner.password_days();
+        self.counted(done)
+    }
+
     fn lag_ms(&mut self) -> Result<u64, LegacyError> {
         let done = self.inner.lag_ms();
         self.counted(done)
@@ -134,6 +139,16 @@ impl LegacyWrite for CountedWrite {
 
     fn heartbeat(&mut self, beat: Heartbeat) -> Result<(), LegacyError> {
         let done = self.inner.heartbeat(beat);
+        self.counted(done)
+    }
+
+    fn forget_applied(&mut self, days: u32, rows_max: u32) -> Result<u64, LegacyError> {
+        let done = self.inner.forget_applied(days, rows_max);
+        self.counted(done)
+    }
+
+    fn password_days(&mut self) -> Result<Option<i64>, LegacyError> {
+        let done = self.inner.password_days();
         self.counted(done)
     }
 

@@ -131,6 +131,7 @@ impl Opening {
 
     /// On an error everything of `self` is dropped here, and with it its ways to the desk: the committer can end.
     fn launch(self, runtime: &Handle, threads: &mut Threads, lock: Arc<DataLock>) -> Result<Daemon, StartFailed> {
+        let surroundings = self.surroundings();
         let reader = Arc::new(self.ledger.reader());
         let (incarnation, epochs) = (self.ledger.incarnation(), self.ledger.epochs().to_vec());
         let (macs, lives) = (Macs::new(&self.ledger.mac_key()), lives(&epochs)?);
@@ -186,7 +187,8 @@ impl Opening {
         // Set once, here.
         let _ = condition.writeback.set(worker.stats());
         let connect = self.backend.writeback(&self.metrics);
-        let writing = writeback::start(worker, &write, connect, beat(&condition), wake).map_err(thread_failed)?;
+        let writing =
+            writeback::start(worker, &write, connect, beat(&condition), surroundings, wake).map_err(thread_failed)?;
         threads.writing = Some(writing);
         let api = Api::new(Parts {
             settings: settings::serve(&self.config),
@@ -230,6 +232,22 @@ impl Opening {
 fn thread_failed(source: std::io::Error) -> StartFailed {
     StartFailed::Thread { source }
 }
+
+impl Opening {
+    fn surroundings(&self) -> writeback::Surroundings {
+        let (files, metrics) = (self.files.clone(), self.metrics.clone());
+        writeback::Surroundings {
+            backed_up_at: Box::new(move || files.backed_up_at()),
+            password_days: Box::new(move |days| {
+                metrics.counted.password_days.set(days.unwrap_or(NO_EXPIRY_DAYS));
+            }),
+            clock: self.clock.clone(),
+        }
+    }
+}
+
+/// What the metric says of a password that does not expire.
+const NO_EXPIRY_DAYS: i64 = 36_500;
 
 /// Op ids carry the life of the ledger in which they were asked.
 fn lives(epochs: &[ledger::Epoch]) -> Result<writeback::Lives, StartFailed> {

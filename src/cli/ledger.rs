@@ -210,7 +210,10 @@ pub fn backup(args: &BackupArgs, out: &mut Out) -> Result<Exit, Failed> {
     let files = args.data.files()?;
     let also = ["register.sqlite", "evidence.sqlite"];
     let what = ledger::Backup { data_dir: &files.dir, also: &also, to: &args.to };
-    let manifest = ledger::backup(&what, SystemClock.now()).map_err(|error| failed(&error))?;
+    let now = SystemClock.now();
+    let manifest = ledger::backup(&what, now).map_err(|error| failed(&error))?;
+    // Old answers in the legacy system are forgotten only from a backup on.
+    files.note_backup(now).map_err(|error| Failed::io(format!("{}", files.backed_up.display()), &error))?;
     if out.is_json() {
         out.value(
             &serde_json::json!({ "to": args.to, "position": manifest.head.position, "files": manifest.files.len() }),

@@ -49,6 +49,11 @@ pub trait LegacyRead: Send {
     /// Rows that a hint points at, in one read-only transaction.
     fn hinted(&mut self, layout: &Layout, hint: &Hint<'_>, sink: &mut RowSink<'_>) -> Result<CutInfo, LegacyError>;
 
+    /// Whole days until the password of the account in use expires; `None`: it does not, or there is none.
+    fn password_days(&mut self) -> Result<Option<i64>, LegacyError> {
+        Ok(None)
+    }
+
     /// How far behind the written side this connection reads (a standby); 0 where both are one database.
     fn lag_ms(&mut self) -> Result<u64, LegacyError>;
 
@@ -98,6 +103,18 @@ pub trait LegacyWrite: Send {
 
     /// States that the bridge lives: position reached, bookings not yet applied, free units (`SB_HEARTBEAT`).
     fn heartbeat(&mut self, beat: Heartbeat) -> Result<(), LegacyError>;
+
+    /// Forgets up to `rows_max` answers of ops that were applied more than `days` ago; answers how many. An adapter
+    /// whose tables somebody else tidies forgets none.
+    fn forget_applied(&mut self, days: u32, rows_max: u32) -> Result<u64, LegacyError> {
+        let _ = (days, rows_max);
+        Ok(0)
+    }
+
+    /// Whole days until the password of the account in use expires; `None`: it does not, or there is none.
+    fn password_days(&mut self) -> Result<Option<i64>, LegacyError> {
+        Ok(None)
+    }
 
     /// From now on this connection's ops leave `SB_FENCE` as it is: they are a test of the legacy system and no part of
     /// the ledger. False: the adapter cannot, and no test may be run through it.

@@ -86,6 +86,7 @@ pub struct Counted {
     pub disagreements: Family<How, Gauge>,
     pub legacy_errors: Family<Failure, Counter>,
     pub read_lag_ms: Gauge,
+    pub password_days: Gauge,
     pub job_success_at: Family<Job, Gauge<f64, AtomicU64>>,
 }
 
@@ -151,6 +152,11 @@ impl Default for Metrics {
         let help = "Connects since the start at which ledger and legacy system disagreed";
         registry.register("disagreements", help, c.disagreements.clone());
         registry.register("legacy_errors", "Errors of the legacy system by class", c.legacy_errors.clone());
+        registry.register(
+            "password_days",
+            "Days until the password of the account that writes expires; 36500: never",
+            c.password_days.clone(),
+        );
         registry.register("read_lag_ms", "How far a standby that is read lags, milliseconds", c.read_lag_ms.clone());
         let help = "Unix time of the job's last success";
         registry.register("job_success_timestamp_seconds", help, c.job_success_at.clone());

@@ -6,12 +6,22 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use super::{Settings, Stats, Stopped, Turn, Wake, Worker};
+use crate::clock::Clock;
+use crate::domain::{Timestamp, time::DAY_MS};
 use crate::legacy::{Heartbeat, LegacyError, LegacyWrite};
 
 /// Opens a connection to the legacy system, on the thread that will use it.
 pub type Connect = Box<dyn Fn() -> Result<Box<dyn LegacyWrite>, LegacyError> + Send>;
 /// What the heartbeat states.
 pub type Beat = Box<dyn Fn() -> Heartbeat + Send>;
+/// What the hourly upkeep needs of its surroundings.
+pub struct Surroundings {
+    /// When the ledger was last backed up; `None`: never, as far as anybody here knows.
+    pub backed_up_at: Box<dyn Fn() -> Option<Timestamp> + Send>,
+    /// Is told how many days the password of the account has left.
+    pub password_days: Box<dyn Fn(Option<i64>) + Send>,
+    pub clock: Arc<dyn Clock>,
+}
 
 pub struct Running {
     wake: Wake,
@@ -42,11 +52,13 @@ pub fn start(
     settings: &Settings,
     connect: Connect,
     beat: Beat,
+    surroundings: Surroundings,
     wake: Wake,
 ) -> Result<Running, std::io::Error> {
     let (stop, stats) = (Arc::new(AtomicBool::new(false)), worker.stats());
     let heart = Heart { interval: Duration::from_millis(settings.heartbeat_interval_ms), due: Instant::now(), beat };
-    let mut state = Loop { worker, connect, heart, wake: wake.clone(), stop: stop.clone() };
+    let upkeep = Upkeep { due: Instant::now(), surroundings };
+    let mut state = Loop { worker, connect, heart, upkeep, wake: wake.clone(), stop: stop.clone() };
     let thread = std::thread::Builder::new().name(String::from("writeback")).spawn(move || state.run())?;
     Ok(Running { wake, stop, stats, thread })
 }
@@ -57,10 +69,17 @@ struct Heart {
     beat: Beat,
 }
 
+/// What is done when nothing waits.
+struct Upkeep {
+    due: Instant,
+    surroundings: Surroundings,
+}
+
 struct Loop {
     worker: Worker,
     connect: Connect,
     heart: Heart,
+    upkeep: Upkeep,
     wake: Wake,
     stop: Arc<AtomicBool>,
 }
@@ -91,6 +110,11 @@ impl Loop {
             match turn {
                 Turn::Worked => {}
                 Turn::Idle { wait_ms } => {
+                    if self.worker.may_tidy()
+                        && let Some(open) = &mut port
+                    {
+                        self.upkeep.turn(&mut **open);
+                    }
                     self.wake.wait(wait_ms);
                 }
                 Turn::Lost { wait_ms } => {
@@ -115,6 +139,39 @@ impl Loop {
     }
 }
 
+const UPKEEP_EVERY: Duration = Duration::from_secs(3_600);
+/// An answer may be asked for by a ledger restored from a backup, for as long as backups are kept.
+const APPLIED_KEPT_DAYS: i64 = 35;
+/// Rows of one delete: a few milliseconds of redo.
+const FORGOTTEN_MAX: u32 = 500;
+
+impl Upkeep {
+    /// A failure here is told and tried again in an hour; the connection's own trouble shows at the next turn.
+    fn turn(&mut self, port: &mut dyn LegacyWrite) {
+        if self.due > Instant::now() {
+            return;
+        }
+        self.due = Instant::now() + UPKEEP_EVERY;
+        match port.password_days() {
+            Ok(days) => (self.surroundings.password_days)(days),
+            Err(error) => tracing::warn!(class = error.class, %error, "the password's end is not known"),
+        }
+        let Some(at) = (self.surroundings.backed_up_at)() else { return };
+        match port.forget_applied(kept_days(self.surroundings.clock.now(), at), FORGOTTEN_MAX) {
+            // There may be more: at the next idle moment.
+            Ok(gone) if gone >= u64::from(FORGOTTEN_MAX) => self.due = Instant::now(),
+            Ok(_) => {}
+            Err(error) => tracing::warn!(class = error.class, %error, "old answers could not be forgotten"),
+        }
+    }
+}
+
+/// Days that answers are kept: since the backup, and as long again as backups are.
+fn kept_days(now: Timestamp, backed_up_at: Timestamp) -> u32 {
+    let since = now.since_ms(backed_up_at).max(0).div_euclid(DAY_MS) + 1;
+    u32::try_from(since + APPLIED_KEPT_DAYS).unwrap_or(u32::MAX)
+}
+
 impl Heart {
     /// A beat that fails is a matter of the connection, which the next turn notices by itself.
     fn beat(&mut self, port: &mut dyn LegacyWrite) {
@@ -125,5 +182,19 @@ impl Heart {
         if let Err(error) = port.heartbeat((self.beat)()) {
             tracing::warn!(kind = error.kind.code(), %error, "the heartbeat could not be written");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn answers_are_kept_for_35_days_before_the_last_backup() {
+        let backup = Timestamp(1_795_345_200_000);
+        assert_eq!(kept_days(backup, backup), 36);
+        assert_eq!(kept_days(backup.plus_ms(10 * DAY_MS), backup), 46);
+        // A clock that was set back.
+        assert_eq!(kept_days(backup.plus_ms(-DAY_MS), backup), 36);
     }
 }

@@ -23,7 +23,7 @@ mod wake;
 mod worker;
 
 pub use lives::Lives;
-pub use loops::{Beat, Connect, Running, start};
+pub use loops::{Beat, Connect, Running, Surroundings, start};
 pub use orders::{ORDERS_MAX, Order, Orders};
 pub use stats::{Aside, Stats, Status};
 pub use trouble::ASIDE_MAX;

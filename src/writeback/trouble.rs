@@ -78,6 +78,11 @@ impl Worker {
         !self.standing.is_fenced() && self.hold.is_none()
     }
 
+    /// May what is old be tidied away in the legacy system now?
+    pub(super) fn may_tidy(&self) -> bool {
+        self.standing.may_write() && self.hold.is_none()
+    }
+
     /// A transaction of these ops failed.
     pub(super) fn failed(
         &mut self,

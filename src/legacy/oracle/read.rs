@@ -263,6 +263,10 @@ impl LegacyRead for OracleRead {
         }
     }
 
+    fn password_days(&mut self) -> Result<Option<i64>, LegacyError> {
+        self.expiry_days()
+    }
+
     fn lag_ms(&mut self) -> Result<u64, LegacyError> {
         if self.oracle.settings().read_connect_string.is_none() {
             return Ok(0);

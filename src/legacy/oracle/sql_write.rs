@@ -236,6 +236,12 @@ pub static BEAT_FIRST: Entry = sql(
     "INSERT INTO SB_HEARTBEAT (ONE, POSITION, UNAPPLIED, FREE_UNITS, BEAT_AT) \
      VALUES (1, :P_POSITION, :P_UNAPPLIED, :P_FREE_UNITS, SYSDATE)",
 );
+pub static APPLIED_FORGET: Entry = sql(
+    "W.APPLIED.FORGET",
+    "hourly, when nothing waits: answers of ops that no backup of the ledger could ask about again",
+    "DELETE FROM SB_APPLIED WHERE OP_ID IN (SELECT A.OP_ID FROM SB_APPLIED A WHERE A.APPLIED_AT < SYSDATE - :P_DAYS \
+     AND ROWNUM <= :P_ROWS)",
+);
 
 // Body `procedure`.
 
@@ -301,6 +307,7 @@ pub static ALL: &[&Entry] = &[
     &RELEASE_DONE,
     &BEAT_AGAIN,
     &BEAT_FIRST,
+    &APPLIED_FORGET,
     &API_OPEN,
     &API_APPLY,
     &API_CLOSE,

@@ -179,6 +179,19 @@ impl LegacyWrite for OracleWrite {
         })
     }
 
+    /// With body `procedure` the DBA's own job does it: the account has no right to.
+    fn forget_applied(&mut self, days: u32, rows_max: u32) -> Result<u64, LegacyError> {
+        let binds = [("P_DAYS", i64::from(days).into()), ("P_ROWS", i64::from(rows_max).into())];
+        self.transaction(|link, settings| match settings.body {
+            Body::Sql => changed(link, &sql::APPLIED_FORGET, &binds),
+            Body::Procedure => Ok(0),
+        })
+    }
+
+    fn password_days(&mut self) -> Result<Option<i64>, LegacyError> {
+        Ok(self.session()?.expiry_days()?)
+    }
+
     fn leave_fence(&mut self) -> bool {
         self.settings.leaves_fence = true;
         true

@@ -136,6 +136,15 @@ impl LegacyWrite for SqliteWrite {
         Ok(())
     }
 
+    fn forget_applied(&mut self, days: u32, rows_max: u32) -> Result<u64, LegacyError> {
+        self.statements += 1;
+        let sql = "DELETE FROM SB_APPLIED WHERE OP_ID IN (SELECT OP_ID FROM SB_APPLIED \
+                   WHERE APPLIED_AT < strftime('%Y-%m-%d %H:%M:%f', 'now', '+9 hours', ?1) LIMIT ?2)";
+        let mut statement = self.connection.prepare_cached(sql).map_err(failure)?;
+        let gone = statement.execute(params![format!("-{days} days"), rows_max]).map_err(failure)?;
+        Ok(gone as u64)
+    }
+
     fn heartbeat(&mut self, beat: Heartbeat) -> Result<(), LegacyError> {
         self.statements += 1;
         let sql = format!("INSERT OR REPLACE INTO SB_HEARTBEAT VALUES (1, ?1, ?2, ?3, {NOW_SQL})");
