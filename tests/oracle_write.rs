@@ -141,7 +141,7 @@ fn the_write_account_of_the_package_has_no_right_to_tables() {
         assert_eq!(error.db_error().map(|e| e.code()), Some(942), "{sql}");
     }
     let h: &dyn Harness = &on;
-    assert_eq!(numbers(&row_of(&mut *h.reader(), &slot)), (5, 0, 2, 2), "the reader reads");
+    assert_eq!(numbers(&row_of(&mut *h.reader(), &slot)), (5, 2, 0, 2), "the reader reads");
 }
 
 #[test]
