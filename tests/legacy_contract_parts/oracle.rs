@@ -12,7 +12,7 @@ use crate::kit::{Server, artefacts};
 
 pub struct OnOracle {
     legacy: Legacy,
-    oracle: Arc<Oracle>,
+    pub oracle: Arc<Oracle>,
     body: Body,
     // After the sessions.
     #[allow(dead_code)] // the tests of faults use it
