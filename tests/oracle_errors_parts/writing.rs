@@ -138,7 +138,10 @@ fn each_code_of_the_table_at_a_statement() {
             if class.label == codes::UNLISTED.label {
                 sets_aside(&mut bridge, *code, "execute", step, &what);
             } else {
-                strikes(&mut bridge, class, Fault::at("execute").on(step).code(*code, "of the test"), false, &what);
+                // The client itself runs a cached query again once that meets one of these.
+                let times = if [932, 1_007].contains(code) { 2 } else { 1 };
+                let fault = Fault::at("execute").on(step).code(*code, "of the test").times(times);
+                strikes(&mut bridge, class, fault, false, &what);
             }
         }
     }
@@ -252,7 +255,7 @@ fn each_class_and_each_code_of_the_network_at_the_logon() {
     let persons = codes::OPERATOR.codes[1..].iter().map(|code| (&codes::OPERATOR, *code));
     let limits = codes::LIMITS.codes[1..].iter().map(|code| (&codes::LIMITS, *code));
     for (class, code) in all.chain(network).chain(persons).chain(limits) {
-        if class.label == codes::CREDENTIALS.label {
+        if class.label == codes::CREDENTIALS.label || code == 2_396 {
             continue;
         }
         let what = format!("ORA-{code:05} at the logon");
