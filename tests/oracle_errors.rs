@@ -5,6 +5,7 @@
 
 #[path = "oracle_errors_parts/bridge.rs"]
 mod bridge;
+mod capture_support;
 #[path = "oracle_errors_parts/codes.rs"]
 mod codes;
 #[path = "legacy_contract_parts/harness.rs"]
@@ -13,6 +14,10 @@ mod harness;
 mod kit;
 #[path = "legacy_contract_parts/oracle.rs"]
 mod oracle;
+#[path = "oracle_errors_parts/reading.rs"]
+mod reading;
+#[path = "oracle_errors_parts/secrets.rs"]
+mod secrets;
 #[path = "legacy_contract_parts/shorthand.rs"]
 mod shorthand;
 #[path = "oracle_errors_parts/writing.rs"]

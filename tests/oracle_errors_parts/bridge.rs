@@ -361,6 +361,24 @@ impl Bridge {
         self.seen.lock().unwrap().iter().map(|met| met.text.clone()).collect()
     }
 
+    /// Bytes of the legacy system's file while nobody writes to it.
+    pub fn backup(&self) -> Vec<u8> {
+        let connection = rusqlite::Connection::open(self.legacy_file()).unwrap();
+        connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).unwrap();
+        drop(connection);
+        std::fs::read(self.legacy_file()).unwrap()
+    }
+
+    /// The agency restores its system; another server takes the place of the one that was there.
+    pub fn restore(&mut self, bytes: &[u8]) {
+        self.on.server.kill();
+        for end in ["-wal", "-shm"] {
+            let _ = std::fs::remove_file(format!("{}{end}", self.legacy_file().display()));
+        }
+        std::fs::write(self.legacy_file(), bytes).unwrap();
+        self.on.server.restart();
+    }
+
     pub fn number_of_logons(&self) -> i64 {
         let side = rusqlite::Connection::open(format!("{}.ctl", self.legacy_file().display())).unwrap();
         side.query_row("SELECT COUNT(*) FROM fake_sessions", [], |row| row.get(0)).unwrap()

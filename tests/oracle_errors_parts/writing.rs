@@ -306,3 +306,21 @@ fn an_op_set_aside_is_settled_with_the_result_that_a_person_found() {
     bridge.settle();
     assert_eq!(bridge.recount().bridge, 1, "the next booking goes through");
 }
+
+/// The adapter opens another session by itself after a timeout: of a server that may have lost transactions meanwhile.
+#[test]
+fn after_a_timeout_the_fence_is_compared_before_anything_is_written() {
+    let mut bridge = Bridge::new(Body::Sql);
+    let backup = bridge.backup();
+    bridge.book(0);
+    bridge.settle();
+    bridge.book(1);
+    bridge.server().fault(Fault::at("execute").on("%SB_FENCE F FOR UPDATE%").code(1_013, "cancelled"));
+    let (error, _) = bridge.meet();
+    assert_eq!(error.class, "timeout");
+    bridge.restore(&backup);
+    bridge.settle();
+    assert_eq!(bridge.connects, 1, "the worker's connection is the same");
+    assert_eq!(bridge.stats().disagreements.get("legacy_behind"), Some(&1));
+    assert_eq!(bridge.recount().bridge, 2, "what was lost is driven again");
+}
