@@ -34,8 +34,8 @@ fn ops(h: &dyn Harness, slot: &SlotKey) -> [OpRequest; 2] {
 }
 
 /// The fault, once; then the same ops until they are done: one reservation, one unit given back, whatever happened.
-fn one_effect(fault: Fault, kind: LegacyErrorKind, in_doubt: bool, what: &str) {
-    let (on, slot) = escrowed(Body::Sql);
+fn one_effect(body: Body, fault: Fault, kind: LegacyErrorKind, in_doubt: bool, what: &str) {
+    let (on, slot) = escrowed(body);
     let h: &dyn Harness = &on;
     let ops = ops(h, &slot);
     let mut writer = h.writer();
@@ -51,51 +51,97 @@ fn one_effect(fault: Fault, kind: LegacyErrorKind, in_doubt: bool, what: &str) {
 }
 
 /// Each kind of statement of the two ops, by a part of its text.
-const STEPS: [&str; 10] = [
-    "%SB_FENCE F FOR UPDATE%",
-    "INSERT INTO SB_APPLIED%",
-    "SAVEPOINT%",
-    "%SB_SLOT_W S%FOR UPDATE%",
-    "%FROM SB_PERSON_W%",
-    "%SB_NEXT_RESV_NO%",
-    "INSERT INTO SB_BOOKING_W%",
-    "UPDATE SB_ESCROW%",
-    "UPDATE SB_APPLIED%",
-    "UPDATE SB_FENCE%",
+const STEPS: [(Body, &[&str]); 2] = [
+    (
+        Body::Sql,
+        &[
+            "%SB_FENCE F FOR UPDATE%",
+            "INSERT INTO SB_APPLIED%",
+            "SAVEPOINT%",
+            "%SB_SLOT_W S%FOR UPDATE%",
+            "%FROM SB_PERSON_W%",
+            "%SB_NEXT_RESV_NO%",
+            "INSERT INTO SB_BOOKING_W%",
+            "UPDATE SB_ESCROW%",
+            "UPDATE SB_APPLIED%",
+            "UPDATE SB_FENCE%",
+        ],
+    ),
+    (Body::Procedure, &["%SB_API.OPEN_BATCH%", "%SB_API.APPLY_OP%", "%SB_API.CLOSE_BATCH%"]),
 ];
+
+fn at_each_step(check: impl Fn(Body, &str)) {
+    for (body, steps) in STEPS {
+        steps.iter().for_each(|step| check(body, step));
+    }
+}
 
 #[test]
 fn a_session_killed_before_or_after_a_statement_leaves_nothing() {
-    for step in STEPS {
-        one_effect(Fault::at("execute").on(step).kill(), LegacyErrorKind::Lost, false, step);
-        one_effect(Fault::at("execute").on(step).kill().after(), LegacyErrorKind::Lost, false, step);
-    }
+    at_each_step(|body, step| {
+        one_effect(body, Fault::at("execute").on(step).kill(), LegacyErrorKind::Lost, false, step);
+        one_effect(body, Fault::at("execute").on(step).kill().after(), LegacyErrorKind::Lost, false, step);
+    });
 }
 
 #[test]
 fn a_deadlock_or_a_lock_that_is_not_had_ends_the_whole_transaction() {
-    for code in [60, 54, 30_006, 8_177] {
-        for step in STEPS {
+    at_each_step(|body, step| {
+        for code in [60, 54, 30_006, 8_177] {
             let fault = Fault::at("execute").on(step).code(code, "refused by the test");
-            one_effect(fault, LegacyErrorKind::Retry, false, step);
+            one_effect(body, fault, LegacyErrorKind::Retry, false, step);
         }
-    }
+    });
 }
 
 #[test]
 fn a_code_that_is_not_listed_halts() {
-    for step in STEPS {
+    at_each_step(|body, step| {
         let fault = Fault::at("execute").on(step).code(600, "refused by the test");
-        one_effect(fault, LegacyErrorKind::Halt, false, step);
-    }
+        one_effect(body, fault, LegacyErrorKind::Halt, false, step);
+    });
 }
 
 #[test]
 fn a_commit_without_an_answer_is_in_doubt_and_takes_effect_once() {
-    one_effect(Fault::at("commit").kill().after(), LegacyErrorKind::Lost, true, "applied");
-    one_effect(Fault::at("commit").kill(), LegacyErrorKind::Lost, true, "not applied");
-    one_effect(Fault::at("commit").code(3_113, "lost"), LegacyErrorKind::Lost, true, "end of file");
-    one_effect(Fault::at("commit").code(60, "deadlock"), LegacyErrorKind::Retry, false, "refused");
+    for body in [Body::Sql, Body::Procedure] {
+        one_effect(body, Fault::at("commit").kill().after(), LegacyErrorKind::Lost, true, "applied");
+        one_effect(body, Fault::at("commit").kill(), LegacyErrorKind::Lost, true, "not applied");
+        one_effect(body, Fault::at("commit").code(3_113, "lost"), LegacyErrorKind::Lost, true, "end of file");
+        one_effect(body, Fault::at("commit").code(60, "deadlock"), LegacyErrorKind::Retry, false, "refused");
+    }
+}
+
+/// A package without an answer of its own for a rule: nothing is answered, and nothing is left.
+#[test]
+fn a_rule_that_the_package_lets_through_is_a_contradiction() {
+    for code in [1, 2_290, 20_001] {
+        let fault = Fault::at("execute").on("%SB_API.APPLY_OP%").code(code, "let through");
+        one_effect(Body::Procedure, fault, LegacyErrorKind::Halt, false, "let through");
+    }
+}
+
+/// The account of the body `procedure` sees no table: what the bridge would send in the other body is refused.
+#[test]
+fn the_write_account_of_the_package_has_no_right_to_tables() {
+    let (on, slot) = escrowed(Body::Procedure);
+    let connection = on.server.connect("BRIDGE_W", "secret");
+    connection.execute("ALTER SESSION SET CURRENT_SCHEMA = SLOTBRIDGE", &[]).unwrap();
+    for sql in [
+        "SELECT COUNT(*) FROM SB_SLOT_W",
+        "SELECT COUNT(*) FROM SB_APPLIED",
+        "UPDATE SB_CONTROL SET STATE = 'RUN'",
+        "INSERT INTO SB_APPLIED (OP_ID, BODY_HASH) VALUES ('A', 'B')",
+    ] {
+        let sent = connection.statement(sql).build().and_then(|mut statement| match statement.is_query() {
+            true => statement.query(&[]).map(|_| ()),
+            false => statement.execute(&[]),
+        });
+        let error = sent.expect_err(sql);
+        assert_eq!(error.db_error().map(|e| e.code()), Some(942), "{sql}");
+    }
+    let h: &dyn Harness = &on;
+    assert_eq!(numbers(&row_of(&mut *h.reader(), &slot)), (5, 2, 0, 2), "the reader reads");
 }
 
 #[test]
@@ -109,6 +155,33 @@ fn a_rule_of_the_legacy_system_is_an_answer() {
     assert_eq!(replies, [OpReply::LegacyRule { code: "ORA-20001".to_owned() }, OpReply::Returned { units: 1 }]);
     assert_eq!(writer.apply(&ops).unwrap(), replies, "the answer is stored");
     assert_eq!(numbers(&row_of(&mut *h.reader(), &slot)), (5, 1, 0, 1));
+}
+
+#[test]
+fn a_rule_that_the_package_meets_is_its_answer() {
+    let (on, slot) = escrowed(Body::Procedure);
+    let h: &dyn Harness = &on;
+    h.legacy().sql(
+        "CREATE TRIGGER TR_HOLIDAY BEFORE INSERT ON TB_RESV BEGIN SELECT RAISE(ABORT, 'ORA-20001: no bookings'); END",
+        [],
+    );
+    let ops = ops(h, &slot);
+    let mut writer = h.writer();
+    let replies = writer.apply(&ops).unwrap();
+    assert_eq!(replies, [OpReply::LegacyRule { code: "ORA-20001".to_owned() }, OpReply::Returned { units: 1 }]);
+    assert_eq!(writer.apply(&ops).unwrap(), replies, "the answer is stored");
+    assert_eq!(numbers(&row_of(&mut *h.reader(), &slot)), (5, 1, 0, 1));
+}
+
+/// Open, one call an op, close and commit.
+#[test]
+fn the_package_takes_one_statement_an_op() {
+    let (on, slot) = escrowed(Body::Procedure);
+    let h: &dyn Harness = &on;
+    let mut writer = h.writer();
+    let before = writer.statements();
+    writer.apply(&ops(h, &slot)).unwrap();
+    assert_eq!(writer.statements() - before, 5);
 }
 
 /// Lock, fence and commit, eight for the convert, six for the return.

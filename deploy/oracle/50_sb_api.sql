@@ -37,8 +37,9 @@ CREATE OR REPLACE PACKAGE BODY SB_API AS
   C_MEMO CONSTANT VARCHAR2(200) := '&SB_MEMO.';
   C_RELEASES_MAX CONSTANT PLS_INTEGER := 50;
 
-  -- 슬롯과 그에 걸린 것. TOTAL과 SOLD는 SB_SLOT의 CAPACITY와 BOOKED_CNT와 같은 뜻입니다.
-  -- A slot and what stands against it. TOTAL and SOLD mean what CAPACITY and BOOKED_CNT of SB_SLOT mean.
+  -- 슬롯과 그에 걸린 것. TOTAL과 SOLD는 SB_SLOT의 CAPACITY와 BOOKED_CNT와 같은 뜻입니다. COUNTED: 슬롯 행의 수가 있습니다.
+  -- A slot and what stands against it. TOTAL and SOLD mean what CAPACITY and BOOKED_CNT of SB_SLOT mean. COUNTED: the
+  -- slot row holds a counter that the mode goes by.
   TYPE T_SLOT IS RECORD (
     SLOT_ID VARCHAR2(60),
     SERIES_CD VARCHAR2(32),
@@ -52,7 +53,8 @@ CREATE OR REPLACE PACKAGE BODY SB_API AS
     SEEN_CNT NUMBER,
     EDITED BOOLEAN,
     TOTAL NUMBER,
-    SOLD NUMBER);
+    SOLD NUMBER,
+    COUNTED BOOLEAN);
 
   -- 기관의 규칙이 거절한 것 (규칙 15). 100 = 기관 트리거에서 새어 나온 NO_DATA_FOUND: 이 패키지의 조회는 스스로 처리합니다.
   -- What a rule of the agency refuses (rule 15). 100 is a NO_DATA_FOUND that leaks from a trigger of the agency: queries
@@ -102,8 +104,10 @@ CREATE OR REPLACE PACKAGE BODY SB_API AS
       P_SLOT.TOTAL := P_SLOT.CAPACITY + P_SLOT.ESCROW;
       P_SLOT.SOLD := P_SLOT.RESERVED + P_SLOT.ESCROW;
     ELSE
-      P_SLOT.SOLD := NVL(P_SLOT.BOOKED_CNT, P_SLOT.RESERVED);
+      P_SLOT.SOLD := NVL(P_SLOT.BOOKED_CNT, P_SLOT.RESERVED + GREATEST(P_SLOT.HOLDERS, P_SLOT.ESCROW));
     END IF;
+    P_SLOT.COUNTED := P_MODE = 'REMAINING'
+      OR (P_MODE IN ('ON_REQUEST', 'QUOTA', 'COUNTER') AND P_SLOT.BOOKED_CNT IS NOT NULL);
     RETURN TRUE;
   END READ_SLOT;
 
@@ -268,7 +272,8 @@ CREATE OR REPLACE PACKAGE BODY SB_API AS
     IF NOT READ_SLOT(P_MODE, P_SLOT_ID, S) THEN
       RETURN 'slot_missing';
     END IF;
-    IF S.ESCROW < P_UNITS OR ERODED(S) OR P_MODE IN ('NONE', 'ON_REQUEST') THEN
+    -- 세는 수가 없으면 단위는 갈 곳이 없어 기다립니다. / Where no counter is kept, units have nowhere to go and wait.
+    IF S.ESCROW < P_UNITS OR ERODED(S) OR (P_MODE IN ('NONE', 'ON_REQUEST') AND S.BOOKED_CNT IS NULL) THEN
       RETURN 'escrow_eroded';
     END IF;
     IF P_MODE = 'COUNT_ROWS' THEN
@@ -296,6 +301,8 @@ CREATE OR REPLACE PACKAGE BODY SB_API AS
     V_RESV_NO VARCHAR2(40);
     N_SEEN NUMBER := NULL;
     N_DROPPED PLS_INTEGER;
+    -- 돌려줄 것이 없는 수는 트리거가 센 뒤에 돌려줍니다. / A counter with nothing to give back gives it back afterwards.
+    B_LATE BOOLEAN := FALSE;
   BEGIN
     IF NOT READ_SLOT(P_MODE, P_SLOT_ID, S) THEN
       RETURN 'slot_missing';
@@ -315,21 +322,30 @@ CREATE OR REPLACE PACKAGE BODY SB_API AS
         END IF;
       ELSIF P_MODE = 'COUNT_ROWS' THEN
         N_DROPPED := DROP_HOLDERS(P_SLOT_ID, 1);
-      ELSIF P_MAINTAINED = 'TRIGGER' THEN
-        MOVE_SOLD(P_MODE, P_SLOT_ID, -1);
+      ELSIF P_MAINTAINED = 'TRIGGER' AND S.COUNTED THEN
+        B_LATE := S.SOLD < 1;
+        IF NOT B_LATE THEN
+          MOVE_SOLD(P_MODE, P_SLOT_ID, -1);
+        END IF;
       END IF;
       MOVE_ESCROW(P_SLOT_ID, -1, P_OP_ID, N_SEEN);
     ELSE
       -- 규칙 28: 복구로 단위를 잃었지만 승인된 예약입니다. / Rule 28: acknowledged, and its unit was lost by a restore.
-      IF P_MODE NOT IN ('CAPACITY', 'COUNT_ROWS') AND P_MAINTAINED = 'APPLICATION' THEN
+      IF S.COUNTED AND P_MAINTAINED = 'APPLICATION' THEN
         MOVE_SOLD(P_MODE, P_SLOT_ID, 1);
+      ELSIF P_MODE = 'CAPACITY' THEN
+        N_SEEN := S.CAPACITY;
       END IF;
-      MOVE_ESCROW(P_SLOT_ID, 0, P_OP_ID, NULL);
+      MOVE_ESCROW(P_SLOT_ID, 0, P_OP_ID, N_SEEN);
     END IF;
     V_RESV_NO := BOOK(P_SLOT_ID, P_PERSON_ID, P_SERIES_CD, P_OP_ID);
     IF V_RESV_NO IS NULL THEN
       RETURN 'person_booked';
-    ELSIF S.ESCROW < 1 AND S.RESERVED + 1 > S.TOTAL THEN
+    END IF;
+    IF B_LATE THEN
+      MOVE_SOLD(P_MODE, P_SLOT_ID, -1);
+    END IF;
+    IF S.ESCROW < 1 AND S.RESERVED + 1 > S.TOTAL THEN
       RETURN 'converted_over ' || V_RESV_NO;
     END IF;
     RETURN 'converted ' || V_RESV_NO;
@@ -342,25 +358,29 @@ CREATE OR REPLACE PACKAGE BODY SB_API AS
     V_WHY VARCHAR2(200);
     V_RESV_NO VARCHAR2(40);
   BEGIN
+    IF P_MODE <> 'ON_REQUEST' THEN
+      RAISE PROGRAM_ERROR;
+    END IF;
     IF NOT READ_SLOT(P_MODE, P_SLOT_ID, S) THEN
       RETURN 'slot_missing';
     END IF;
-    IF P_STATE <> 'RUN' OR S.STATUS <> 'OPEN' OR S.SOLD >= S.TOTAL THEN
+    -- 예약을 잊은 수는 자리를 만들지 못합니다. / A counter that has forgotten reservations does not make places.
+    IF P_STATE <> 'RUN' OR S.STATUS <> 'OPEN'
+      OR GREATEST(NVL(S.BOOKED_CNT, 0), S.RESERVED + S.HOLDERS) >= S.CAPACITY THEN
       RETURN 'no_place';
     END IF;
     V_WHY := PERSON_PROBLEM(P_CONSTRAINT, P_PERSON_ID, P_SERIES_CD);
     IF V_WHY IS NOT NULL THEN
       RETURN V_WHY;
     END IF;
-    IF P_MODE = 'REMAINING' OR (P_MODE NOT IN ('CAPACITY', 'COUNT_ROWS') AND S.BOOKED_CNT IS NOT NULL) THEN
-      IF P_MAINTAINED = 'APPLICATION' AND TAKE_SOLD(P_MODE, P_SLOT_ID, 1) <> 1 THEN
-        RETURN 'no_place';
-      END IF;
+    IF S.COUNTED AND P_MAINTAINED = 'APPLICATION' AND TAKE_SOLD(P_MODE, P_SLOT_ID, 1) <> 1 THEN
+      RETURN 'no_place';
     END IF;
     V_RESV_NO := BOOK(P_SLOT_ID, P_PERSON_ID, P_SERIES_CD, P_OP_ID);
     IF V_RESV_NO IS NULL THEN
       RETURN 'person_booked';
     END IF;
+    MOVE_ESCROW(P_SLOT_ID, 0, P_OP_ID, NULL);
     RETURN 'converted ' || V_RESV_NO;
   END DO_PLACE;
 
@@ -392,22 +412,24 @@ CREATE OR REPLACE PACKAGE BODY SB_API AS
     IF SQL%ROWCOUNT <> 1 THEN
       RAISE PROGRAM_ERROR;
     END IF;
-    IF P_MODE IN ('NONE', 'ON_REQUEST') THEN
+    IF P_MODE = 'ON_REQUEST' THEN
       IF P_MAINTAINED = 'APPLICATION' AND S.BOOKED_CNT > 0 THEN
         MOVE_SOLD(P_MODE, P_SLOT_ID, -1);
       END IF;
+      MOVE_ESCROW(P_SLOT_ID, 0, P_OP_ID, NULL);
       RETURN 'given_up';
     ELSIF P_MODE = 'COUNT_ROWS' THEN
-      -- 풀이 비면 단위를 지킬 행이 없습니다: 단위는 기관으로 갑니다. / An empty pool: nothing can hold the unit.
+      -- 풀이 비면 단위를 지킬 행이 없습니다: 아무것도 바뀌지 않습니다. / An empty pool: nothing can hold the unit, and
+      -- nothing changes.
       IF ADD_HOLDERS(S, P_OP_ID, 1) = 0 THEN
-        RETURN 'given_up';
+        RETURN 'legacy_rule placeholder_missing';
       END IF;
     ELSIF P_MODE = 'CAPACITY' THEN
       IF NOT S.EDITED THEN
         MOVE_SOLD(P_MODE, P_SLOT_ID, 1);
         N_SEEN := S.CAPACITY - 1;
       END IF;
-    ELSIF P_MAINTAINED = 'TRIGGER' THEN
+    ELSIF P_MAINTAINED = 'TRIGGER' AND S.COUNTED THEN
       MOVE_SOLD(P_MODE, P_SLOT_ID, 1);
     END IF;
     MOVE_ESCROW(P_SLOT_ID, 1, P_OP_ID, N_SEEN);
@@ -430,7 +452,7 @@ CREATE OR REPLACE PACKAGE BODY SB_API AS
       RETURN 'slot_missing';
     END IF;
     N_MISSING := S.RESERVED + S.ESCROW - S.SOLD;
-    IF N_MISSING <= 0 OR P_MODE IN ('NONE', 'ON_REQUEST') THEN
+    IF N_MISSING <= 0 THEN
       RETURN 'mended 0 0 0';
     END IF;
     N_KEEP := LEAST(S.ESCROW, GREATEST(0, S.TOTAL - S.RESERVED, LEAST(P_UNSETTLED, S.ESCROW)));
@@ -442,9 +464,9 @@ CREATE OR REPLACE PACKAGE BODY SB_API AS
       UPDATE SB_SLOT_W SET CAPACITY = N_SEEN, UPD_DT = SYSDATE WHERE SLOT_ID = P_SLOT_ID;
     ELSIF P_MODE = 'COUNT_ROWS' THEN
       IF S.HOLDERS < N_KEEP THEN
-        -- 풀이 모자라면 있는 만큼만 덮입니다. / A pool that is too small covers as many as it has.
-        N_KEEP := S.HOLDERS + ADD_HOLDERS(S, P_OP_ID, N_KEEP - S.HOLDERS);
-        N_LOST := S.ESCROW - N_KEEP;
+        IF ADD_HOLDERS(S, P_OP_ID, N_KEEP - S.HOLDERS) <> N_KEEP - S.HOLDERS THEN
+          RETURN 'legacy_rule placeholder_missing';
+        END IF;
       ELSIF S.HOLDERS > N_KEEP THEN
         N_DONE := DROP_HOLDERS(P_SLOT_ID, S.HOLDERS - N_KEEP);
       END IF;

@@ -90,6 +90,8 @@ impl Worker {
         positions: &[Position],
         error: &LegacyError,
     ) -> Result<Turn, Stopped> {
+        // The adapter may go on over another session, of a server that is another since: compared anew before any op.
+        self.standing.forget();
         let now = self.clock.now();
         let seed = positions.first().map_or(0, |position| position.0);
         let newly = self.outbox.failed(positions, error.in_doubt, now, seed);

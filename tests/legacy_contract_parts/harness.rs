@@ -86,6 +86,8 @@ const ADAPTERS: &[fn(Legacy) -> Box<dyn Harness>] = &[
     |legacy| Box::new(Embedded(legacy)),
     #[cfg(feature = "oracle")]
     |legacy| Box::new(crate::oracle::OnOracle::new(legacy, slotbridge::legacy::oracle::write::Body::Sql)),
+    #[cfg(feature = "oracle")]
+    |legacy| Box::new(crate::oracle::OnOracle::new(legacy, slotbridge::legacy::oracle::write::Body::Procedure)),
 ];
 
 /// What the suite needs of an adapter.

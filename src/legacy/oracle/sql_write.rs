@@ -99,7 +99,7 @@ pub static TAKE_CAPACITY: Entry = sql(
 );
 pub static GIVE_COUNTER: Entry = sql(
     "W.GIVE.COUNTER",
-    "return in mode counter; convert where a trigger counts the reservation; cancel in mode on_request",
+    "return in mode counter; cancel in mode on_request",
     "UPDATE SB_SLOT_W SET BOOKED_CNT = BOOKED_CNT - :P_UNITS, UPD_DT = SYSDATE \
      WHERE SLOT_ID = :P_SLOT_ID AND BOOKED_CNT >= :P_UNITS2",
 );
@@ -123,7 +123,7 @@ pub static GIVE_QUOTA: Entry = sql(
 );
 pub static KEEP_COUNTER: Entry = sql(
     "W.KEEP.COUNTER",
-    "cancel where a trigger gave the unit back; an honoured booking without a unit",
+    "convert and cancel where a trigger counts the reservation; an honoured booking without a unit",
     "UPDATE SB_SLOT_W SET BOOKED_CNT = BOOKED_CNT + :P_UNITS, UPD_DT = SYSDATE WHERE SLOT_ID = :P_SLOT_ID",
 );
 pub static KEEP_REMAINING: Entry = sql(

@@ -70,7 +70,9 @@ impl Batch<'_> {
             AllotmentMode::CountRows => return self.drop_placeholders(op, slot.placeholders.min(1)).map(|_| ()),
             _ if !self.is_triggered(slot, op.mode) => return Ok(()),
             AllotmentMode::Remaining => &sql::GIVE_REMAINING,
-            _ => &sql::GIVE_COUNTER,
+            // Unguarded, whatever the counter holds: what the trigger adds for the reservation is taken off again, so
+            // that a counter below zero (a cancel after a recount) stays as far below.
+            _ => return self.slot_units(&sql::KEEP_COUNTER, op, -1).map(|_| ()),
         };
         self.slot_units(entry, op, 1).map(|_| ())
     }

@@ -40,13 +40,16 @@ fn no_such(name: &str) -> OraError {
 fn run(session: &mut Session, name: &str, a: &mut [Cell]) -> Result<(), OraError> {
     match name {
         "OPEN_BATCH" => {
-            session.begin_write(Wait::Seconds(1))?;
-            a[0] = first(session, "SELECT STATE FROM SB_CONTROL", &[])?.unwrap_or(Cell::Null);
-            a[1] = first(session, "SELECT TOKEN FROM SB_FENCE FOR UPDATE WAIT 1", &[])?.unwrap_or(Cell::Null);
+            (a[0], a[1]) = open(session)?;
         }
         "APPLY_OP" => apply(session, a)?,
         "CLOSE_BATCH" => {
-            change(session, "UPDATE SB_FENCE SET INCARNATION = :1, LAST_OP = :2", &[&a[0], &a[1]])?;
+            // Within one life it never goes back.
+            let sql = "UPDATE SB_FENCE SET LAST_OP = CASE WHEN INCARNATION = :1 AND LAST_OP > :2 THEN LAST_OP ELSE :3
+                       END, INCARNATION = :4 WHERE ONE = 1 AND TOKEN = 'OPEN'";
+            if change(session, sql, &[&a[0], &a[1], &a[1], &a[0]])? != 1 {
+                return Err(sb_moves::contradiction());
+            }
         }
         "AGENCY" => {
             a[0] = first(session, "SELECT STATE FROM SB_CONTROL", &[])?.unwrap_or(Cell::Null);
@@ -72,9 +75,17 @@ fn run(session: &mut Session, name: &str, a: &mut [Cell]) -> Result<(), OraError
     Ok(())
 }
 
+/// The switch and the fence's token, with the fence locked.
+fn open(session: &mut Session) -> Result<(Cell, Cell), OraError> {
+    session.begin_write(Wait::Seconds(1))?;
+    let state = first(session, "SELECT STATE FROM SB_CONTROL", &[])?.unwrap_or(Cell::Null);
+    let token = first(session, "SELECT TOKEN FROM SB_FENCE FOR UPDATE WAIT 1", &[])?.unwrap_or(Cell::Null);
+    Ok((state, token))
+}
+
 /// `id|slot` lines, `*` for every slot.
 fn releases(session: &mut Session) -> Result<Cell, OraError> {
-    let sql = "SELECT REQUEST_ID, NVL(SLOT_ID, '*') FROM SB_RELEASE_REQUEST WHERE DONE_AT IS NULL ORDER BY REQUEST_ID";
+    let sql = "SELECT REQUEST_ID, NVL(SLOT_ID, '*') FROM SB_RELEASE_REQUEST WHERE DONE_AT IS NULL ORDER BY REQUESTED_AT, REQUEST_ID";
     let found = match rows(session, sql, &[], RELEASES_MAX) {
         // An interface schema of version 1 has no requests.
         Err(e) if e.code == 942 => Vec::new(),
@@ -86,7 +97,10 @@ fn releases(session: &mut Session) -> Result<Cell, OraError> {
 
 /// Known: hash and result as stored. New: the id, the effect and the answer, or nothing but the answer.
 fn apply(session: &mut Session, a: &mut [Cell]) -> Result<(), OraError> {
-    session.begin_write(Wait::Seconds(1))?;
+    let (state, token) = open(session)?;
+    if words(&token) != "OPEN" || words(&state) == "STOP" {
+        return Err(sb_moves::contradiction());
+    }
     let stored = "SELECT BODY_HASH, RESULT FROM SB_APPLIED WHERE OP_ID = :1";
     if let Some([hash, result]) = rows(session, stored, &[&a[0]], 1)?.first().map(Vec::as_slice) {
         (a[12], a[13]) = (hash.clone(), result.clone());
@@ -104,6 +118,7 @@ fn apply(session: &mut Session, a: &mut [Cell]) -> Result<(), OraError> {
         series: words(&a[9]),
         convert: words(&a[10]),
         honour: words(&a[11]).eq_ignore_ascii_case("honour"),
+        draining: words(&state) != "RUN",
     };
     // A refusal undoes what it had begun; a rule of the agency's schema is an answer, everything else an error.
     session.connection.execute_batch("SAVEPOINT sb_op")?;
@@ -114,8 +129,7 @@ fn apply(session: &mut Session, a: &mut [Cell]) -> Result<(), OraError> {
             session.connection.execute_batch("ROLLBACK TO sb_op")?;
             match other {
                 Ok(answer) => answer.text,
-                Err(e) if e.code == 1 && e.text.contains("UX_RESV") => "person_booked".to_owned(),
-                Err(e) if matches!(e.code, 1 | 1400 | 1438 | 2290..=2292 | 12899 | 20000..=20999) => {
+                Err(e) if matches!(e.code, 1 | 1400 | 1438 | 2290..=2292 | 4088 | 4091 | 12899 | 20000..=20999) => {
                     format!("legacy_rule ORA-{:05}", e.code)
                 }
                 Err(e) => return Err(e),
