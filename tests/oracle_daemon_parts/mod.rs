@@ -1,0 +1,4 @@
+//! The parts of `oracle_daemon.rs`.
+
+pub mod bridge;
+pub mod dba;
