@@ -10,16 +10,9 @@ mod oracle_kit;
 mod script;
 
 use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
 
-use oracle_daemon_parts::bridge::{Acked, Bridge, Left, now};
+use oracle_daemon_parts::bridge::{Acked, Bridge, Left};
 use slotbridge::domain::AllotmentMode;
-use slotbridge::legacy::Control;
-
-/// The agency's switch and the fence are obeyed within this.
-const OBEYED: Duration = Duration::from_secs(2);
-/// A release request is carried out within this.
-const RELEASED: Duration = Duration::from_secs(5);
 
 fn by_slot(acked: &[Acked]) -> BTreeMap<String, i64> {
     let mut units = BTreeMap::new();

@@ -1,9 +1,9 @@
 //! The real daemon in front of the Oracle double: how it is configured, booked with, watched and asked.
 
-use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use reqwest::Method;
@@ -29,7 +29,7 @@ pub struct Bridge {
     pub scene: Scene,
     pub server: Server,
     pub design: schema::Design,
-    next_person: Cell<u32>,
+    next_person: AtomicU32,
 }
 
 /// A booking that the bridge has acknowledged.
@@ -69,7 +69,7 @@ impl Bridge {
             prove(&stage.config, mode);
         });
         let server = Server::start(&scene.stage.legacy);
-        Bridge { scene, server, design, next_person: Cell::new(1) }
+        Bridge { scene, server, design, next_person: AtomicU32::new(1) }
     }
 
     pub async fn start(&self) -> Process {
@@ -202,7 +202,7 @@ impl Bridge {
     pub fn somebody(&self) -> (u32, String) {
         let connection = self.legacy();
         loop {
-            let number = self.next_person.replace(self.next_person.get() + 1);
+            let number = self.next_person.fetch_add(1, Ordering::Relaxed);
             assert!(number <= self.scene.people, "everybody has booked");
             let person = generate::person(self.scene.stage.plan.seed, number, stage::born(&self.scene.stage.plan));
             let sql = "SELECT COUNT(*) FROM TB_RESV WHERE PSN_NO = ?1";

@@ -2,3 +2,5 @@
 
 pub mod bridge;
 pub mod dba;
+mod restores;
+mod switch;
