@@ -61,6 +61,11 @@ impl Standing {
             && !self.is_foreign
     }
 
+    /// Switch and fence were read over this connection.
+    pub(super) fn is_read(&self) -> bool {
+        self.asked_at.is_some()
+    }
+
     pub(super) fn is_fenced(&self) -> bool {
         !self.fence_open
     }

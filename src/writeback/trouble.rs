@@ -72,10 +72,11 @@ impl Worker {
         Turn::Lost { wait_ms }
     }
 
-    /// For the loop: may the bridge show that it lives? Behind a closed fence it writes nothing at all; at STOP it
-    /// does, because script 94 relies on the count of unapplied bookings being the newest.
+    /// For the loop: may the bridge show that it lives? Behind a closed fence it writes nothing at all, so not before the
+    /// fence was read over this connection; at STOP it does, because script 94 relies on the count of unapplied bookings
+    /// being the newest.
     pub fn may_beat(&self) -> bool {
-        !self.standing.is_fenced() && self.hold.is_none()
+        self.standing.is_read() && !self.standing.is_fenced() && self.hold.is_none()
     }
 
     /// May what is old be tidied away in the legacy system now?

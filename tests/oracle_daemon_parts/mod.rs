@@ -1,0 +1,6 @@
+//! The parts of `oracle_daemon.rs`.
+
+pub mod bridge;
+pub mod dba;
+mod restores;
+mod switch;
