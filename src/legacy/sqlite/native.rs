@@ -98,6 +98,13 @@ pub struct Screen {
     remark: Option<String>,
 }
 
+impl Screen {
+    /// Places left as the screen shows them.
+    pub fn left(&self) -> i64 {
+        self.booked.map_or(self.remain, |booked| self.capacity - booked)
+    }
+}
+
 pub struct NativeSeller {
     connection: Connection,
     selling: Selling,
@@ -196,6 +203,11 @@ impl NativeSeller {
 
     /// The nightly job: every counter says again what the reservations say. It forgets the escrow. Returns slots changed.
     pub fn nightly_recount(&mut self) -> Result<u64, LegacyError> {
+        self.nightly_recount_of().map(|slots| slots.len() as u64)
+    }
+
+    /// As `nightly_recount`; returns which slots it changed.
+    pub fn nightly_recount_of(&mut self) -> Result<Vec<String>, LegacyError> {
         let counted = "(SELECT COUNT(*) FROM TB_RESV R WHERE R.SLOT_NO = TB_SLOT.SLOT_NO AND R.STAT_CD <> 'C')";
         let (column, right) = match self.selling {
             Selling::Remaining | Selling::Trigger(Kept::Remaining) => ("REMAIN_CNT", format!("CAPA_CNT - {counted}")),
@@ -203,8 +215,14 @@ impl NativeSeller {
                 ("BOOKED_CNT", counted.to_owned())
             }
         };
-        let sql = format!("UPDATE TB_SLOT SET {column} = {right}, UPD_DT = {NOW_SQL} WHERE {column} <> {right}");
-        self.transaction(|tx| tx.execute(&sql, []).map(|n| n as u64).map_err(failure))
+        let sql = format!(
+            "UPDATE TB_SLOT SET {column} = {right}, UPD_DT = {NOW_SQL} WHERE {column} <> {right} RETURNING SLOT_NO"
+        );
+        self.transaction(|tx| {
+            let mut update = tx.prepare_cached(&sql).map_err(failure)?;
+            let slots = update.query_map([], |r| r.get(0)).map_err(failure)?;
+            slots.collect::<Result<_, _>>().map_err(failure)
+        })
     }
 
     /// A clerk opens a slot's screen.

@@ -26,6 +26,8 @@ pub struct Recount {
     pub oversold: Vec<Oversold>,
     /// Slots whose book-keeping does not say reservations + escrow (rule 30, or a seller that does not keep it).
     pub miscounted: u64,
+    /// Which they are.
+    pub miscounted_slots: Vec<String>,
     /// Persons with two or more active reservations in a series.
     pub booked_twice: Vec<BookedTwice>,
     /// Reservations that the bridge made, by op id.
@@ -103,7 +105,10 @@ pub fn recount(path: &Path) -> Result<Recount, LegacyError> {
             found.bridge += bridge as u64;
             found.placeholders += placeholders as u64;
             found.escrow += escrow as u64;
-            found.miscounted += u64::from(!right);
+            if !right {
+                found.miscounted += 1;
+                found.miscounted_slots.push(row.get(0).map_err(failure)?);
+            }
             if reserved + escrow > capacity {
                 found.oversold.push(Oversold { slot: row.get(0).map_err(failure)?, capacity, reserved, escrow });
             }
