@@ -32,10 +32,18 @@ const RECOUNTS_MAX: u64 = 6;
 /// Slots that are given quota before anybody books.
 const QUOTA_FIRST: u32 = 400;
 
+/// What the agency did to a slot past its own booking code.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Edited {
+    pub times: u32,
+    /// By so many units its edits can have made the slot oversold.
+    pub spoiled: i64,
+}
+
 /// What the agency edited.
 #[derive(Debug, Default)]
 pub struct Edits {
-    slots: Mutex<BTreeMap<String, u32>>,
+    slots: Mutex<BTreeMap<String, Edited>>,
     pub recounts: AtomicU64,
     /// Slots whose counter a recount changed.
     pub recounted: AtomicU64,
@@ -45,17 +53,24 @@ pub struct Edits {
 }
 
 impl Edits {
-    /// Slots that the agency edited, with how often.
-    pub fn slots(&self) -> MutexGuard<'_, BTreeMap<String, u32>> {
+    /// Slots that the agency edited.
+    pub fn slots(&self) -> MutexGuard<'_, BTreeMap<String, Edited>> {
         self.slots.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 
     fn note(&self, slot: &str) {
-        *self.slots().entry(slot.to_owned()).or_default() += 1;
+        self.slots().entry(slot.to_owned()).or_default().times += 1;
+    }
+
+    fn note_spoiled(&self, seller: &mut NativeSeller) {
+        let mut slots = self.slots();
+        for (slot, units) in seller.take_spoiled() {
+            slots.entry(slot).or_default().spoiled += units;
+        }
     }
 
     fn may_edit(&self, slot: &str) -> bool {
-        self.slots().get(slot).is_none_or(|edits| *edits < EDITS_MAX)
+        self.slots().get(slot).is_none_or(|edited| edited.times < EDITS_MAX)
     }
 }
 
@@ -147,6 +162,7 @@ impl Office {
             let (_, screen) = self.screens.swap_remove(at);
             edits.note(&screen.slot);
             seller.save_screen(&screen)?;
+            edits.note_spoiled(seller);
             edits.stale_screens.fetch_add(1, Ordering::Relaxed);
             return Ok(());
         }
@@ -180,6 +196,7 @@ impl Office {
         let capacity = if dice.one_in(3) { screen.capacity + by } else { (screen.capacity - by).max(0) };
         edits.note(&screen.slot);
         seller.set_capacity(&screen.slot, u32::try_from(capacity).unwrap_or(0))?;
+        edits.note_spoiled(seller);
         edits.capacities.fetch_add(1, Ordering::Relaxed);
         Ok(())
     }
@@ -187,6 +204,7 @@ impl Office {
     fn recount(&mut self, seller: &mut NativeSeller, edits: &Edits) -> Result<(), LegacyError> {
         let changed = seller.nightly_recount_of()?;
         changed.iter().for_each(|slot| edits.note(slot));
+        edits.note_spoiled(seller);
         edits.recounted.fetch_add(changed.len() as u64, Ordering::Relaxed);
         edits.recounts.fetch_add(1, Ordering::Relaxed);
         self.recount_at = Instant::now() + self.recount_after;

@@ -12,7 +12,7 @@ use super::verdict::{Beside, Evidence, FeedStates, Verdict, judge};
 use super::{Demo, DemoFailed, Ended, TrafficWanted, say};
 use crate::cli::Out;
 use crate::decide::Entry;
-use crate::domain::{Incarnation, OpId, Position};
+use crate::domain::{AllotmentMode, Incarnation, OpId, Position};
 use crate::durable::EntryLog;
 use crate::ledger;
 use crate::legacy::import::Comparison;
@@ -128,6 +128,7 @@ impl End<'_> {
         let double = self.demo.stage.double.as_ref();
         Beside {
             edited: edits.slots().clone(),
+            mends: self.demo.stage.config.allotment.mode != AllotmentMode::OnRequest,
             edits: vec![
                 ("agency: nightly recounts", told(&edits.recounts)),
                 ("agency: counters that recounts changed", told(&edits.recounted)),

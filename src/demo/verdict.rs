@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::agency::Edited;
 use super::codes::is_conflict;
 use super::tally::Seen;
 use super::told::{InLegacy, Told, replay, sold_into_overruns};
@@ -10,7 +11,7 @@ use crate::decide::{Entry, Totals};
 use crate::domain::{BookingId, EndReason, PersonNo, Position, SeriesId};
 use crate::ledger::Report;
 use crate::legacy::import::Comparison;
-use crate::legacy::sqlite::recount::{Recount, ReservationStatus};
+use crate::legacy::sqlite::recount::{Miscounted, Oversold, Recount, ReservationStatus};
 
 /// At least this share of booking requests meets a real conflict, or the run was too quiet to prove anything.
 const CONFLICTS_PERCENT_MIN: u64 = 5;
@@ -61,8 +62,10 @@ pub struct Evidence<'a> {
 /// What else befell the run: the agency's own edits, and faults.
 #[derive(Debug, Clone, Default)]
 pub struct Beside {
-    /// Slots that the agency edited past its own booking code, with how often.
-    pub edited: BTreeMap<String, u32>,
+    /// Slots that the agency edited past its own booking code.
+    pub edited: BTreeMap<String, Edited>,
+    /// Is the bridge to mend book-keeping that falls short of its escrow? On request it has none.
+    pub mends: bool,
     /// Edits by kind.
     pub edits: Vec<(&'static str, u64)>,
     /// Of the desk.
@@ -71,6 +74,17 @@ pub struct Beside {
     pub faults_expected: bool,
     /// Statements of write-back on the legacy system.
     pub statements: u64,
+}
+
+fn above(slot: &Oversold) -> i64 {
+    slot.reserved + slot.escrow - slot.capacity
+}
+
+impl Beside {
+    /// Can the agency's own edits alone have made the slot so full?
+    fn explains(&self, slot: &Oversold) -> bool {
+        self.edited.get(&slot.slot).is_some_and(|edited| above(slot) <= edited.spoiled)
+    }
 }
 
 impl Verdict {
@@ -196,15 +210,20 @@ fn legacy_alone(evidence: &Evidence<'_>, verdict: &mut Verdict) {
     let (recount, edited) = (evidence.recount, &evidence.beside.edited);
     verdict.state("legacy: reservations made natively", recount.native);
     verdict.state("legacy: reservations made by the bridge", recount.bridge);
-    let ours = recount.oversold.iter().filter(|slot| !edited.contains_key(&slot.slot));
+    let ours = recount.oversold.iter().filter(|slot| !evidence.beside.explains(slot));
     let oversold = ours.map(|slot| {
-        format!("slot {}: capacity {}, reserved {}, escrow {}", slot.slot, slot.capacity, slot.reserved, slot.escrow)
+        let Oversold { slot, capacity, reserved, escrow } = slot;
+        let spoiled = edited.get(slot).map_or(0, |edited| edited.spoiled);
+        format!("slot {slot}: capacity {capacity}, reserved {reserved}, escrow {escrow}, spoiled {spoiled}")
     });
     verdict.none("legacy: slots oversold", oversold.collect());
     let twice = recount.booked_twice.iter().map(|twice| twice.reservations.join(" and "));
     verdict.none("legacy: persons with two active bookings", twice.collect());
-    let ours = recount.miscounted_slots.iter().filter(|slot| !edited.contains_key(*slot));
-    let miscounted = ours.map(|slot| format!("slot {slot}: counter ≠ reservations + escrow"));
+    // Too high a counter costs the agency places that nobody sells; too low a one is mended.
+    let is_theirs =
+        |slot: &&Miscounted| edited.contains_key(&slot.slot) && (slot.kept > slot.wanted || !evidence.beside.mends);
+    let ours = recount.miscounted_slots.iter().filter(|slot| !is_theirs(slot));
+    let miscounted = ours.map(|slot| format!("slot {}: counter {}, wanted {}", slot.slot, slot.kept, slot.wanted));
     verdict.none("legacy: slots whose counter is wrong", miscounted.collect());
     let standing = recount.by_op.values().filter(|row| row.status != ReservationStatus::Cancelled).count() as u64;
     verdict.findings.push(Finding {
@@ -235,11 +254,11 @@ fn beside(evidence: &Evidence<'_>, bookings: &BTreeMap<BookingId, Told>, verdict
             verdict.state(what, *count);
         }
         verdict.state("agency: slots that it edited", beside.edited.len() as u64);
-        let theirs: Vec<_> = recount.oversold.iter().filter(|slot| is_edited(&slot.slot)).collect();
-        let units: i64 = theirs.iter().map(|slot| slot.reserved + slot.escrow - slot.capacity).sum();
+        let theirs: Vec<_> = recount.oversold.iter().filter(|slot| beside.explains(slot)).collect();
+        let units: i64 = theirs.iter().map(|slot| above(slot)).sum();
         verdict.state("what the agency's own edits cost: slots oversold", theirs.len() as u64);
         verdict.state("what the agency's own edits cost: units oversold", units.unsigned_abs());
-        let wrong = recount.miscounted_slots.iter().filter(|slot| is_edited(slot)).count();
+        let wrong = recount.miscounted_slots.iter().filter(|slot| is_edited(&slot.slot)).count();
         verdict.state("what the agency's own edits cost: counters still wrong", wrong as u64);
         let displaced = bookings.values().filter(refused).filter(|told| is_edited(told.slot.as_str())).count();
         verdict.state("what the agency's own edits cost: bookings displaced", displaced as u64);
