@@ -7,7 +7,7 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
-use crate::decide::{Desk, Effects, Event, KnownKey, Snapshot};
+use crate::decide::{Desk, Effects, Event, KnownKey, Snapshot, Totals};
 use crate::domain::{Position, SlotKey, Timestamp, Touched};
 use crate::ledger::Decide;
 
@@ -28,6 +28,7 @@ pub struct Seen {
     pub unapplied: u64,
     pub pending_ops: u64,
     pub oldest_op: Option<Position>,
+    pub totals: Totals,
 }
 
 /// The readers' side of the window.
@@ -85,6 +86,7 @@ impl Watched {
             unapplied: totals.unapplied,
             pending_ops,
             oldest_op,
+            totals,
         };
         *self.seen.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) = seen;
         self.look_at = began + LOOK_EVERY.max(began.elapsed() * LOOK_SHARE);

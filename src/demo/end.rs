@@ -2,16 +2,17 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use super::partner::Partner;
 use super::told::Unfinished;
 use super::traffic::Traffic;
-use super::verdict::{Evidence, FeedStates, Verdict, judge};
+use super::verdict::{Beside, Evidence, FeedStates, Verdict, judge};
 use super::{Demo, DemoFailed, Ended, TrafficWanted, say};
 use crate::cli::Out;
 use crate::decide::Entry;
-use crate::domain::{Incarnation, OpId, Position};
+use crate::domain::{AllotmentMode, Incarnation, OpId, Position};
 use crate::durable::EntryLog;
 use crate::ledger;
 use crate::legacy::import::Comparison;
@@ -20,6 +21,8 @@ use crate::legacy::sqlite::recount::recount;
 /// Longest wait for the write-back of what was acknowledged. At 50 ops a transaction, far more than it needs.
 const DRAIN: Duration = Duration::from_secs(60);
 const LOOK: Duration = Duration::from_millis(50);
+/// After the agency's edits, nothing must change for so long: capture sees the last edit, and the slot is mended.
+const STILL: Duration = Duration::from_secs(2);
 /// Entries read at once.
 const CHUNK: usize = 10_000;
 /// Bound of a walk through a feed, pages.
@@ -36,11 +39,18 @@ impl End<'_> {
     /// Stops traffic, drains, recounts and prints the verdict.
     pub fn conclude(mut self, out: &mut Out) -> Result<Ended, DemoFailed> {
         self.traffic.stop(self.demo);
+        if let Some(double) = &self.demo.stage.double {
+            double.calm()?;
+        }
         let began = Instant::now();
         let mut log = Log::new(self.demo.daemon.entries.clone());
         self.drain(&mut log)?;
         self.one_more_cut(&mut log)?;
         self.drain(&mut log)?;
+        if self.traffic.habits.any() {
+            self.settle(&mut log)?;
+        }
+        self.poll_pending();
         say(
             out,
             &format!(
@@ -72,6 +82,64 @@ impl End<'_> {
                 return Ok(());
             }
             std::thread::sleep(LOOK);
+        }
+    }
+
+    /// Until no slot is frozen and the legacy system's books stand still.
+    fn settle(&self, log: &mut Log) -> Result<(), DemoFailed> {
+        let until = Instant::now() + DRAIN;
+        let (mut last, mut since) = (None, Instant::now());
+        while Instant::now() < until {
+            self.drain(log)?;
+            let books = recount(&self.demo.stage.legacy)?.miscounted_slots;
+            let totals = self.demo.daemon.condition.window.seen().totals;
+            let now = (books, totals.mended);
+            if last.as_ref() != Some(&now) || totals.eroded > 0 {
+                (last, since) = (Some(now), Instant::now());
+            } else if since.elapsed() > STILL {
+                break;
+            }
+            std::thread::sleep(LOOK);
+        }
+        Ok(())
+    }
+
+    /// Partners ask for the last time how their pending bookings ended.
+    fn poll_pending(&self) {
+        let until = Instant::now() + DRAIN;
+        for partner in &self.demo.partners {
+            loop {
+                match self.demo.runtime.block_on(partner.poll_one()) {
+                    Ok(true) if Instant::now() < until => {}
+                    Ok(_) => break,
+                    Err(error) => {
+                        self.demo.tally.fault(format!("{}: {error}", partner.access.partner));
+                        break;
+                    }
+                }
+            }
+        }
+    }
+
+    fn beside(&self) -> Beside {
+        let (traffic, condition) = (&self.traffic, &self.demo.daemon.condition);
+        let edits = &traffic.edits;
+        let told = |count: &std::sync::atomic::AtomicU64| count.load(Ordering::Relaxed);
+        let double = self.demo.stage.double.as_ref();
+        Beside {
+            edited: edits.slots().clone(),
+            mends: self.demo.stage.config.allotment.mode != AllotmentMode::OnRequest,
+            edits: vec![
+                ("agency: nightly recounts", told(&edits.recounts)),
+                ("agency: counters that recounts changed", told(&edits.recounted)),
+                ("agency: stale screens saved", told(&edits.stale_screens)),
+                ("agency: capacities edited", told(&edits.capacities)),
+                ("agency: units assigned while it sold", told(&edits.assigned)),
+            ],
+            totals: condition.window.seen().totals,
+            faults: double.map(super::double::Double::struck).unwrap_or_default(),
+            faults_expected: traffic.faults && double.is_some(),
+            statements: condition.statements().1,
         }
     }
 
@@ -120,6 +188,7 @@ impl End<'_> {
             chain: &chain,
             comparison: self.comparison.as_ref(),
             contention_expected: self.traffic.wanted == TrafficWanted::Yes,
+            beside: &self.beside(),
         }))
     }
 }

@@ -1,16 +1,23 @@
-//! The demonstration: an example legacy system, the real daemon, two partners over real HTTP, a native counter, and a
-//! verdict computed at the end.
+//! The demonstration: an example legacy system, the real daemon, two partners over real HTTP, a native counter, an agency
+//! with its vices, faults where the legacy system is the Oracle double, and a verdict computed at the end.
 //!
 //! Owns the traffic and the judging. Adds nothing to the daemon: it starts what `run` starts, in this process.
 //! Invariants: partners know only what HTTP answers told them; the verdict is computed from the ledger's entries, a
 //! recount of the legacy database and the partners' own records, never assumed.
 
+mod agency;
 mod codes;
 mod dice;
+#[cfg(debug_assertions)]
+mod double;
+#[cfg(not(debug_assertions))]
+#[path = "double_absent.rs"]
+mod double;
 mod end;
 mod import;
 mod native;
 mod partner;
+mod proof;
 mod shelf;
 mod show;
 pub mod stage;
@@ -30,7 +37,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::app::{Daemon, StartFailed};
 use crate::cli::Out;
-use crate::config::PersonConstraint;
+use crate::config::{Body, Maintained, PersonConstraint};
+use crate::domain::AllotmentMode;
 use crate::legacy::LegacyError;
 use crate::legacy::import::Comparison;
 
@@ -55,8 +63,28 @@ pub struct Options {
     pub traffic: TrafficWanted,
     pub import: Option<PathBuf>,
     pub person_constraint: PersonConstraint,
+    pub legacy: Legacy,
+    pub mode: AllotmentMode,
+    /// Who keeps the counter of the example legacy system.
+    pub maintained: Maintained,
+    /// How the Oracle adapter writes.
+    pub body: Body,
+    /// The agency recounts, saves stale screens and edits capacities.
+    pub vices: bool,
+    /// Faults of the Oracle double.
+    pub faults: bool,
     /// 0: any free one.
     pub port: u16,
+}
+
+/// What stands for the agency's system.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Legacy {
+    /// The embedded one.
+    Sqlite,
+    /// The Oracle adapter over the test double's client and server.
+    #[cfg(debug_assertions)]
+    OracleDouble,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -78,6 +106,10 @@ pub enum DemoFailed {
     Random,
     #[error("keys could not be made: {cause}")]
     Keys { cause: String },
+    #[error("the Oracle double is not beside this program")]
+    NoDouble,
+    #[error("mode {} could not be proved: {cause}", mode.code())]
+    Unproved { mode: AllotmentMode, cause: String },
     #[error("the example legacy system: {cause}")]
     Legacy { cause: String },
     #[error(transparent)]
@@ -142,6 +174,12 @@ pub fn run(options: &Options, out: &mut Out) -> Result<Ended, DemoFailed> {
     );
     if let Some(imported) = &stage.imported {
         say(out, &import::words(&imported.report));
+    }
+    if let Some(units) = stage.first_quota {
+        say(out, &format!("the agency assigned {units} units to the partners"));
+    }
+    if let Some(proof) = &stage.proof {
+        say(out, &proof::words(proof));
     }
     let daemon = Daemon::start(&stage.config, runtime.handle())?;
     let demo = Demo::new(runtime, stage, daemon)?;
@@ -235,7 +273,7 @@ impl Demo {
     /// Loads persons behind the running daemon: a first part, then the rest.
     fn load_people(&self, first: u32, all: u32, stop: CancellationToken) -> std::thread::JoinHandle<()> {
         let (path, plan, tally) = (self.stage.legacy.clone(), self.stage.plan, self.tally.clone());
-        let constraint = self.stage.config.legacy.person_constraint;
+        let design = self.stage.design;
         let (reach, condition) = (self.reach.clone(), self.daemon.condition.clone());
         let poll = self.daemon.poller();
         std::thread::spawn(move || {
@@ -247,7 +285,7 @@ impl Demo {
                         return;
                     }
                     let began = Instant::now();
-                    if let Err(error) = stage::load_more_people(&path, constraint, &plan, loaded, next) {
+                    if let Err(error) = stage::load_more_people(&path, design, &plan, loaded, next) {
                         return tally.fault(format!("persons could not be loaded: {error}"));
                     }
                     loaded = next;

@@ -31,6 +31,7 @@ const LIST_EVERY: Duration = Duration::from_millis(500);
 /// Sells until `stop`, one transaction each `pace`.
 pub fn sell(
     path: &Path,
+    selling: Selling,
     people: &AtomicU32,
     mut dice: Dice,
     pace: Duration,
@@ -38,7 +39,7 @@ pub fn sell(
     tally: &Arc<Tally>,
     stop: &CancellationToken,
 ) {
-    let mut seller = match NativeSeller::open(path, Selling::Counter) {
+    let mut seller = match NativeSeller::open(path, selling) {
         Ok(seller) => seller,
         Err(error) => return tally.fault(format!("native counter: {error}")),
     };

@@ -72,6 +72,8 @@ pub struct Partner {
     again: Mutex<VecDeque<(Instant, Offer)>>,
     /// Bookings held, with the member's number: for cancels and second bookings.
     held: Mutex<Vec<(BookingId, u32)>>,
+    /// Bookings answered 202, oldest first, with the member's number.
+    pending: Mutex<VecDeque<(BookingId, u32)>>,
 }
 
 /// Bookings that a partner keeps in mind for later cancels.
@@ -92,6 +94,7 @@ impl Partner {
             tokens: Mutex::default(),
             again: Mutex::default(),
             held: Mutex::default(),
+            pending: Mutex::default(),
         }
     }
 
@@ -101,6 +104,10 @@ impl Partner {
 
     fn held(&self) -> MutexGuard<'_, Vec<(BookingId, u32)>> {
         self.held.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+
+    fn pending(&self) -> MutexGuard<'_, VecDeque<(BookingId, u32)>> {
+        self.pending.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 
     /// Follows the slots feed until `stop`.
@@ -139,7 +146,16 @@ impl Partner {
         while !stop.is_cancelled() {
             let began = Instant::now();
             // A request in flight is always waited for: a partner knows what it was answered.
-            let done = if dice.one_in(12) { self.cancel_one(&mut dice).await } else { self.book_one(&mut dice).await };
+            let done = match (dice.one_in(12), dice.one_in(2)) {
+                (true, _) => self.cancel_one(&mut dice).await,
+                // As often as it books: whoever waits is told.
+                (false, true) => match self.poll_one().await {
+                    Ok(true) => Ok(()),
+                    Ok(false) => self.book_one(&mut dice).await,
+                    Err(error) => Err(error),
+                },
+                (false, false) => self.book_one(&mut dice).await,
+            };
             if let Err(error) = done {
                 self.tally.fault(format!("{}: {error}", self.access.partner));
             }
@@ -197,6 +213,13 @@ impl Partner {
                 }
                 Ok(())
             }
+            StatusCode::ACCEPTED => {
+                let id = reply.booking_id()?;
+                let partner = self.access.partner.clone();
+                self.tally.asked(Acknowledged { partner, id, slot_id: order.offer.id.clone() }, took);
+                self.pending().push_back((id, member));
+                Ok(())
+            }
             StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => {
                 self.tally.declined();
                 Ok(())
@@ -208,6 +231,36 @@ impl Partner {
             }
             status => Err(Unexpected::Status { of: "booking", status, code: reply.code().unwrap_or("–").to_owned() }),
         }
+    }
+
+    /// Asks for the booking that waits longest. False: none waits.
+    pub async fn poll_one(&self) -> Result<bool, Unexpected> {
+        let Some((id, member)) = self.pending().pop_front() else { return Ok(false) };
+        let reply = self.access.send(Method::GET, &format!("/v1/bookings/{id}"), None, None).await;
+        let status = match reply {
+            Ok(reply) if reply.status == StatusCode::OK => reply.json()?["status"].as_str().map(str::to_owned),
+            Ok(reply) if !reply.is_decided() => None,
+            Ok(reply) => {
+                let code = reply.code().unwrap_or("–").to_owned();
+                return Err(Unexpected::Status { of: "booking read", status: reply.status, code });
+            }
+            Err(error) => {
+                self.pending().push_back((id, member));
+                return Err(error);
+            }
+        };
+        match status.as_deref() {
+            None | Some("pending") => self.pending().push_back((id, member)),
+            Some(status) => {
+                if self.tally.polled(id, status) {
+                    let mut held = self.held();
+                    if held.len() < HELD_MAX {
+                        held.push((id, member));
+                    }
+                }
+            }
+        }
+        Ok(true)
     }
 
     async fn cancel_one(&self, dice: &mut Dice) -> Result<(), Unexpected> {

@@ -9,19 +9,26 @@ use std::sync::Arc;
 use ring::rand::{SecureRandom, SystemRandom};
 use rusqlite::Connection;
 
+use super::double::Double;
 use super::import::{self, Imported};
 use super::partner::{Consent, now};
-use super::{DemoFailed, Options};
+use super::{DemoFailed, Options, agency, proof};
 use crate::cli::MAPPINGS;
-use crate::config::{Config, PersonConstraint, Series};
-use crate::domain::{PartnerId, SeriesId, Timestamp};
+use crate::config::{Config, LegacyKind, Maintained, Series};
+use crate::domain::{AllotmentMode, PartnerId, SeriesId, Timestamp};
 use crate::keys::{ApiKeys, DemoIssuer, Environment, KeyFolder, ReceiptRequest, SignedBy};
 use crate::legacy::LegacyError;
-use crate::legacy::sqlite::{generate, schema};
+use crate::legacy::sqlite::native::Selling;
+use crate::legacy::sqlite::{self, Design, generate, schema};
 use crate::{app, telemetry};
 
 /// The demonstration's consent page.
 const ISSUER: &str = "demo-consent";
+/// Placeholders in the pool a slot: what is taken before demand, and what demand takes.
+const UNITS_HELD: u32 = 4;
+const PLACEHOLDERS_MAX: u32 = 500_000;
+/// Longest pause of write-back after a failure: a demonstration is short.
+const BACKOFF_MS_MAX: u64 = 2_000;
 pub const PARTNERS: [&str; 2] = ["naver", "kakao"];
 /// The agency itself, which sees numbers and not buckets.
 pub const AUDIT: &str = "audit";
@@ -46,6 +53,14 @@ pub struct Stage {
     pub folder: Folder,
     pub config: Config,
     pub legacy: PathBuf,
+    /// How the agency's application counts.
+    pub design: Design,
+    /// Where it is Oracle's double. Ends with the stage.
+    pub double: Option<Double>,
+    /// Of the mode, where the adapter asks for one.
+    pub proof: Option<app::Proof>,
+    /// Units that the agency assigned before anybody booked.
+    pub first_quota: Option<u64>,
     pub plan: generate::Plan,
     /// Bearer keys by partner, in the order of `PARTNERS`.
     pub keys: Vec<String>,
@@ -75,14 +90,29 @@ pub fn set(options: &Options) -> Result<Stage, DemoFailed> {
     let mut plan = generate::Plan::new(options.seed, now());
     (plan.slots, plan.people) = (options.slots, options.people);
     plan.sites = plan.sites.min(options.slots.div_ceil(4)).max(1);
-    let (series, imported) = fill_legacy(&legacy, &plan, options)?;
+    let design = design(options);
+    let (series, imported) = fill_legacy(&legacy, &plan, options, design)?;
+    let is_quota = options.mode == AllotmentMode::Quota;
+    let first_quota = is_quota.then(|| agency::assign_first_quota(&legacy, Selling::of(design))).transpose()?;
+    let double = double(options, &legacy, &dir)?;
     let address = address(options.port)?;
-    let config = config(&dir, &legacy, address, series, options);
+    let mut config = config(&dir, &legacy, address, series, options);
+    if let Some(double) = &double {
+        double.configure(&mut config);
+        // The double answers every statement from another process, one writer at a time.
+        config.desk.prewarm_per_s_max = 150;
+    }
+    let needs_proof = config.legacy.kind == LegacyKind::Oracle && options.mode.takes();
+    let proof = needs_proof.then(|| proof::prove(&config, &legacy, design, &plan)).transpose()?;
     Ok(Stage {
         base: config.daemon.public_url.clone(),
         folder,
         config,
         legacy,
+        design,
+        double,
+        proof,
+        first_quota,
         plan,
         keys,
         consent: consent(issuer),
@@ -157,9 +187,11 @@ fn consent(issuer: DemoIssuer) -> Arc<Consent> {
 type Filled = (Vec<SeriesId>, Option<Imported>);
 
 /// Sites and slots: generated, or from a real publication.
-fn fill_legacy(path: &Path, plan: &generate::Plan, options: &Options) -> Result<Filled, DemoFailed> {
-    let constraint = app::person_constraint(options.person_constraint);
-    let mut connection = schema::create(path, constraint)?;
+fn fill_legacy(path: &Path, plan: &generate::Plan, options: &Options, design: Design) -> Result<Filled, DemoFailed> {
+    let mut connection = schema::create(path, design)?;
+    if options.mode == AllotmentMode::CountRows {
+        generate::placeholders(&mut connection, plan.now, plan.slots.saturating_mul(UNITS_HELD).min(PLACEHOLDERS_MAX))?;
+    }
     let imported = match &options.import {
         None => {
             generate::sites_and_slots(&mut connection, plan)?;
@@ -168,6 +200,32 @@ fn fill_legacy(path: &Path, plan: &generate::Plan, options: &Options) -> Result<
         Some(source) => Some(import::load(&mut connection, source, plan.now)?),
     };
     Ok((series(&connection)?, imported))
+}
+
+fn design(options: &Options) -> Design {
+    Design {
+        mode: options.mode,
+        maintained: match options.maintained {
+            Maintained::Application => sqlite::Maintained::Application,
+            Maintained::Trigger => sqlite::Maintained::Trigger,
+        },
+        person_constraint: app::person_constraint(options.person_constraint),
+    }
+}
+
+#[cfg(debug_assertions)]
+fn double(options: &Options, legacy: &Path, dir: &Path) -> Result<Option<Double>, DemoFailed> {
+    match options.legacy {
+        super::Legacy::Sqlite => Ok(None),
+        super::Legacy::OracleDouble => Double::start(legacy, dir, options.body).map(Some),
+    }
+}
+
+#[cfg(not(debug_assertions))]
+fn double(options: &Options, _: &Path, _: &Path) -> Result<Option<Double>, DemoFailed> {
+    match options.legacy {
+        super::Legacy::Sqlite => Ok(None),
+    }
 }
 
 fn series(connection: &Connection) -> Result<Vec<SeriesId>, DemoFailed> {
@@ -197,6 +255,14 @@ fn config(dir: &Path, legacy: &Path, address: SocketAddr, series: Vec<SeriesId>,
     config.listen.observe = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
     config.legacy.path = legacy.to_owned();
     config.legacy.person_constraint = options.person_constraint;
+    config.allotment.mode = options.mode;
+    // A demonstration has no agency whose rate it must spare.
+    config.allotment.on_request_per_s_max = 300;
+    if options.mode == AllotmentMode::CountRows {
+        config.allotment.placeholder_view = Some("SB_PLACEHOLDER".to_owned());
+    }
+    config.oracle.counter_maintained_by = options.maintained;
+    config.writeback.backoff_ms_max = BACKOFF_MS_MAX;
     config.mappings.dir = dir.join("mappings");
     config.secrets.key_dir = dir.join("keys");
     // Everybody wants the soonest slots, and a demonstration has not all day to warm up.
@@ -211,25 +277,19 @@ fn config(dir: &Path, legacy: &Path, address: SocketAddr, series: Vec<SeriesId>,
 }
 
 /// Loads the first `people` persons.
-pub fn load_people(
-    path: &Path,
-    constraint: PersonConstraint,
-    plan: &generate::Plan,
-    people: u32,
-) -> Result<(), LegacyError> {
-    load_more_people(path, constraint, plan, 0, people)
+pub fn load_people(path: &Path, design: Design, plan: &generate::Plan, people: u32) -> Result<(), LegacyError> {
+    load_more_people(path, design, plan, 0, people)
 }
 
 /// Loads the persons after the first `from` up to `people`.
 pub fn load_more_people(
     path: &Path,
-    constraint: PersonConstraint,
+    design: Design,
     plan: &generate::Plan,
     from: u32,
     people: u32,
 ) -> Result<(), LegacyError> {
-    let constraint = app::person_constraint(constraint);
-    let mut connection = schema::create(path, constraint)?;
+    let mut connection = schema::create(path, design)?;
     let part = generate::Plan { people, ..*plan };
     generate::persons_from(&mut connection, &part, from + 1, &mut |_, _| ()).map(|_| ())
 }

@@ -28,6 +28,12 @@ pub struct Seen {
     pub refused: BTreeMap<String, u64>,
     pub cancels: BTreeSet<BookingId>,
     pub acknowledged: Vec<Acknowledged>,
+    /// Accepted with 202, and not final yet as far as the partner knows.
+    pub pending: BTreeMap<BookingId, Acknowledged>,
+    /// How those ended that were accepted with 202, by the status that the partner read.
+    pub pending_ended: BTreeMap<String, u64>,
+    /// Those that the legacy system did not take.
+    pub not_taken: Vec<Acknowledged>,
     /// Repeated keys whose answer was the same, byte for byte.
     pub repeats: u64,
     pub tokens: u64,
@@ -75,6 +81,31 @@ impl Tally {
         *seen.booked.entry(booking.partner.clone()).or_default() += 1;
         seen.acknowledged.push(booking);
         seen.took(took);
+    }
+
+    pub fn asked(&self, booking: Acknowledged, took: Duration) {
+        let mut seen = self.seen();
+        seen.requests += 1;
+        seen.pending.insert(booking.id, booking);
+        seen.took(took);
+    }
+
+    /// What a partner reads of a booking that it was told is pending. True: it is now booked for the first time.
+    pub fn polled(&self, id: BookingId, status: &str) -> bool {
+        let mut seen = self.seen();
+        if status == "pending" {
+            return false;
+        }
+        let Some(booking) = seen.pending.remove(&id) else { return false };
+        *seen.pending_ended.entry(status.to_owned()).or_default() += 1;
+        if status == "refused" {
+            seen.not_taken.push(booking);
+            return false;
+        }
+        // Booked, and whatever came after that.
+        *seen.booked.entry(booking.partner.clone()).or_default() += 1;
+        seen.acknowledged.push(booking);
+        status == "booked"
     }
 
     pub fn refused(&self, code: &str, took: Duration) {

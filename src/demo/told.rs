@@ -1,8 +1,8 @@
 //! Bookings as the ledger's entries tell them, read in a way of its own: nothing of the desk is used.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use crate::decide::{Entry, OpResult, What};
+use crate::decide::{Entry, OpResult, Rejection, What};
 use crate::domain::{BookingId, EndReason, PartnerId, PersonNo, Position, SeriesId, SlotKey};
 
 /// A booking as the ledger's entries tell it.
@@ -16,7 +16,12 @@ pub struct Told {
     pub op: Position,
     pub in_legacy: InLegacy,
     pub ended: Option<EndReason>,
+    /// Converts that found the escrow eroded.
+    eroded: u8,
 }
+
+/// So many converts of a booking may find the escrow eroded and are driven again; the next one ends it.
+const ERODED_MAX: u8 = 3;
 
 /// What the entries say that the legacy system holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,6 +50,7 @@ pub fn replay(entries: &[Entry]) -> BTreeMap<BookingId, Told> {
                     op: entry.position,
                     in_legacy: InLegacy::Waiting,
                     ended: None,
+                    eroded: 0,
                 };
                 bookings.insert(BookingId(entry.position), told);
             }
@@ -62,6 +68,9 @@ pub fn replay(entries: &[Entry]) -> BTreeMap<BookingId, Told> {
                 if let Some(told) = bookings.get_mut(booking) {
                     let by_partner = told.ended == Some(EndReason::PartnerCancelled);
                     (told.op, told.in_legacy) = (entry.position, InLegacy::Waiting);
+                    if told.ended.is_some() && !by_partner {
+                        told.eroded = 0;
+                    }
                     told.ended = told.ended.filter(|_| by_partner);
                 }
             }
@@ -96,40 +105,96 @@ pub fn replay(entries: &[Entry]) -> BTreeMap<BookingId, Told> {
 
 /// Bookings and cancels that wait for their outcome in the legacy system, each with its booking.
 #[derive(Debug, Default)]
-pub struct Unfinished(BTreeMap<Position, BookingId>);
+pub struct Unfinished {
+    ops: BTreeMap<Position, BookingId>,
+    /// Found the escrow eroded, and wait to be driven again.
+    stalled: BTreeSet<BookingId>,
+    eroded: BTreeMap<BookingId, u8>,
+}
 
 impl Unfinished {
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.ops.is_empty() && self.stalled.is_empty()
     }
 
     pub fn take(&mut self, entry: &Entry) {
         match &entry.what {
             What::Booked(_) | What::Requested(_) => {
-                self.0.insert(entry.position, BookingId(entry.position));
+                self.ops.insert(entry.position, BookingId(entry.position));
             }
-            What::Cancelled { booking, coalesced: false } => {
-                self.0.insert(entry.position, *booking);
+            What::Cancelled { booking, coalesced: false }
+            | What::Displaced { booking, cancel: true, .. }
+            | What::CancelAgain { booking } => {
+                self.ops.insert(entry.position, *booking);
             }
-            What::Cancelled { booking, coalesced: true } => {
-                self.0.remove(&booking.0);
+            What::Redriven { booking } => {
+                self.stalled.remove(booking);
+                self.ops.insert(entry.position, *booking);
             }
-            // A convert that is refused leaves a cancel of its booking nothing to do: the desk drops it.
-            What::OpDone { op, result: OpResult::Rejected { .. } } => {
-                self.0.retain(|_, booking| booking.0 != *op);
-                self.0.remove(op);
+            What::Cancelled { booking, coalesced: true } | What::Displaced { booking, cancel: false, .. } => {
+                self.forget(*booking);
+            }
+            What::OpDone { op, result: OpResult::Rejected { reason } } => {
+                let Some(booking) = self.ops.get(op).copied() else { return };
+                let eroded = self.eroded.entry(booking).or_default();
+                if *reason == Rejection::EscrowEroded && *eroded < ERODED_MAX {
+                    *eroded += 1;
+                    self.ops.remove(op);
+                    self.stalled.insert(booking);
+                } else {
+                    // A convert that is refused leaves a cancel of its booking nothing to do: the desk drops it.
+                    self.forget(booking);
+                }
             }
             What::OpDone { op, .. } => {
-                self.0.remove(op);
+                self.ops.remove(op);
             }
             _ => {}
         }
     }
+
+    fn forget(&mut self, gone: BookingId) {
+        self.ops.retain(|_, booking| *booking != gone);
+        self.stalled.remove(&gone);
+    }
+}
+
+/// Bookings that were sold while the ledger said that their slot was overrun or frozen: an overrun that the bridge
+/// itself made larger.
+pub fn sold_into_overruns(entries: &[Entry]) -> Vec<BookingId> {
+    let (mut barred, mut sold) = (BTreeMap::<&SlotKey, (bool, u32)>::new(), Vec::new());
+    let mut mends: BTreeMap<Position, &SlotKey> = BTreeMap::new();
+    for entry in entries {
+        match &entry.what {
+            What::Eroded { slot } => barred.entry(slot).or_default().0 = true,
+            What::MendAsked { slot, .. } => {
+                barred.entry(slot).or_default().0 = true;
+                mends.insert(entry.position, slot);
+            }
+            What::OpDone { op, result } => {
+                let is_over =
+                    matches!(result, OpResult::Mended { .. } | OpResult::Rejected { reason: Rejection::SlotMissing });
+                if let Some(slot) = mends.get(op).filter(|_| is_over) {
+                    barred.entry(slot).or_default().0 = false;
+                }
+            }
+            What::Overrun { slot, units } => barred.entry(slot).or_default().1 = *units,
+            What::Booked(booked) => {
+                if barred.get(&booked.slot).is_some_and(|(is_frozen, over)| *is_frozen || *over > 0) {
+                    sold.push(BookingId(entry.position));
+                }
+            }
+            _ => {}
+        }
+    }
+    sold
 }
 
 fn converted(told: &mut Told, result: &OpResult) {
     match result {
         OpResult::Converted { .. } if told.in_legacy == InLegacy::Waiting => told.in_legacy = InLegacy::Active,
+        // It stands still until the slot is mended, and is driven again.
+        OpResult::Rejected { reason: Rejection::EscrowEroded } if told.eroded < ERODED_MAX => told.eroded += 1,
         OpResult::Rejected { reason } => {
             told.ended.get_or_insert(reason.end_reason());
             told.in_legacy = InLegacy::Absent;

@@ -8,10 +8,13 @@ use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::agency::{self, Edits, Habits};
 use super::dice::Dice;
 use super::native::{Sales, sell};
 use super::show::Around;
 use super::{Demo, Options, TrafficWanted};
+use crate::domain::AllotmentMode;
+use crate::legacy::sqlite::native::Selling;
 use crate::legacy::sqlite::recount::recount;
 
 /// Users that book at once, a partner.
@@ -39,6 +42,10 @@ pub struct Traffic {
     judge: Option<JoinHandle<()>>,
     recounted: Arc<Mutex<Option<Recounted>>>,
     pub sales: Arc<Sales>,
+    pub edits: Arc<Edits>,
+    pub habits: Habits,
+    /// Faults are injected.
+    pub faults: bool,
 }
 
 impl Traffic {
@@ -52,6 +59,9 @@ impl Traffic {
             judge: None,
             recounted: Arc::default(),
             sales: Arc::default(),
+            edits: Arc::default(),
+            habits: Habits { assigns_quota: options.mode == AllotmentMode::Quota, has_vices: options.vices },
+            faults: options.faults && options.traffic == TrafficWanted::Yes,
         };
         traffic.judge = Some(traffic.recount(demo));
         if options.traffic == TrafficWanted::Yes {
@@ -62,17 +72,40 @@ impl Traffic {
                     traffic.partners.spawn_on(trading, demo.runtime.handle());
                 }
             }
-            for thread in 0..NATIVE_THREADS {
-                let (path, people, tally) = (demo.stage.legacy.clone(), demo.reach.clone(), demo.tally.clone());
-                let (sales, stop) = (traffic.sales.clone(), stop.clone());
-                let dice = Dice::new(options.seed ^ (2_000 + thread));
-                traffic.native.push(std::thread::spawn(move || {
-                    sell(&path, &people, dice, NATIVE_PACE, &sales, &tally, &stop);
-                }));
+            traffic.open_counters(demo, options);
+            traffic.open_office(demo, options);
+            if let Some(double) = demo.stage.double.as_ref().filter(|_| options.faults) {
+                let dice = Dice::new(options.seed ^ 4_000);
+                let (condition, tally) = (demo.daemon.condition.clone(), demo.tally.clone());
+                traffic.native.push(double.disturb(condition, dice, tally, stop.clone()));
             }
         }
         traffic.partners.close();
         traffic
+    }
+
+    fn open_counters(&mut self, demo: &Demo, options: &Options) {
+        for thread in 0..NATIVE_THREADS {
+            let (path, people, tally) = (demo.stage.legacy.clone(), demo.reach.clone(), demo.tally.clone());
+            let (sales, stop, selling) = (self.sales.clone(), self.stop.clone(), Selling::of(demo.stage.design));
+            let dice = Dice::new(options.seed ^ (2_000 + thread));
+            self.native.push(std::thread::spawn(move || {
+                sell(&path, selling, &people, dice, NATIVE_PACE, &sales, &tally, &stop);
+            }));
+        }
+    }
+
+    fn open_office(&mut self, demo: &Demo, options: &Options) {
+        let habits = self.habits;
+        if !habits.any() {
+            return;
+        }
+        let (path, tally, edits) = (demo.stage.legacy.clone(), demo.tally.clone(), self.edits.clone());
+        let (stop, selling) = (self.stop.clone(), Selling::of(demo.stage.design));
+        let dice = Dice::new(options.seed ^ 3_000);
+        self.native.push(std::thread::spawn(move || {
+            agency::work(&path, selling, habits, dice, &edits, &tally, &stop);
+        }));
     }
 
     fn recount(&self, demo: &Demo) -> JoinHandle<()> {

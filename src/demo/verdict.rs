@@ -3,14 +3,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::agency::Edited;
 use super::codes::is_conflict;
 use super::tally::Seen;
-use super::told::{InLegacy, Told, replay};
-use crate::decide::Entry;
+use super::told::{InLegacy, Told, replay, sold_into_overruns};
+use crate::decide::{Entry, Totals};
 use crate::domain::{BookingId, EndReason, PersonNo, Position, SeriesId};
 use crate::ledger::Report;
 use crate::legacy::import::Comparison;
-use crate::legacy::sqlite::recount::{Recount, ReservationStatus};
+use crate::legacy::sqlite::recount::{Miscounted, Oversold, Recount, ReservationStatus};
 
 /// At least this share of booking requests meets a real conflict, or the run was too quiet to prove anything.
 const CONFLICTS_PERCENT_MIN: u64 = 5;
@@ -33,6 +34,8 @@ pub struct Verdict {
     /// Ended bookings by reason.
     pub ended: BTreeMap<&'static str, u64>,
     pub refused: BTreeMap<String, u64>,
+    /// Faults that struck, by kind.
+    pub faults: BTreeMap<&'static str, u64>,
 }
 
 /// What an acknowledged booking's partner reads of it in its bookings feed at the end.
@@ -53,6 +56,35 @@ pub struct Evidence<'a> {
     pub comparison: Option<&'a Comparison>,
     /// Without traffic there is nothing to contend.
     pub contention_expected: bool,
+    pub beside: &'a Beside,
+}
+
+/// What else befell the run: the agency's own edits, and faults.
+#[derive(Debug, Clone, Default)]
+pub struct Beside {
+    /// Slots that the agency edited past its own booking code.
+    pub edited: BTreeMap<String, Edited>,
+    /// Is the bridge to mend book-keeping that falls short of its escrow? On request it has none.
+    pub mends: bool,
+    /// Edits by kind.
+    pub edits: Vec<(&'static str, u64)>,
+    /// Of the desk.
+    pub totals: Totals,
+    pub faults: BTreeMap<&'static str, u64>,
+    pub faults_expected: bool,
+    /// Statements of write-back on the legacy system.
+    pub statements: u64,
+}
+
+fn above(slot: &Oversold) -> i64 {
+    slot.reserved + slot.escrow - slot.capacity
+}
+
+impl Beside {
+    /// Can the agency's own edits alone have made the slot so full?
+    fn explains(&self, slot: &Oversold) -> bool {
+        self.edited.get(&slot.slot).is_some_and(|edited| above(slot) <= edited.spoiled)
+    }
 }
 
 impl Verdict {
@@ -73,15 +105,18 @@ impl Verdict {
 
 pub fn judge(evidence: &Evidence<'_>) -> Verdict {
     let bookings = replay(evidence.entries);
-    let mut verdict = Verdict { refused: evidence.seen.refused.clone(), ..Verdict::default() };
+    let (refused, faults) = (evidence.seen.refused.clone(), evidence.beside.faults.clone());
+    let mut verdict = Verdict { refused, faults, ..Verdict::default() };
     if let Some(comparison) = evidence.comparison {
         imported(comparison, &mut verdict);
     }
     count_requests(evidence, &mut verdict);
-    legacy_alone(evidence.recount, &mut verdict);
+    pending(evidence, &bookings, &mut verdict);
+    legacy_alone(evidence, &mut verdict);
     ledger_alone(evidence.chain, &bookings, &mut verdict);
     acknowledged(evidence, &bookings, &mut verdict);
     both(evidence, &bookings, &mut verdict);
+    beside(evidence, &bookings, &mut verdict);
     feeds(evidence, &bookings, &mut verdict);
     for told in bookings.values() {
         if let Some(reason) = told.ended {
@@ -104,10 +139,12 @@ fn reason_code(reason: EndReason) -> &'static str {
 
 fn count_requests(evidence: &Evidence<'_>, verdict: &mut Verdict) {
     let seen = evidence.seen;
-    let conflicts: u64 = seen.refused.iter().filter(|(code, _)| is_conflict(code)).map(|(_, n)| n).sum();
+    let refused: u64 = seen.refused.iter().filter(|(code, _)| is_conflict(code)).map(|(_, n)| n).sum();
+    // On request, the legacy system itself refuses.
+    let conflicts = refused + seen.not_taken.len() as u64;
     verdict.state("booking requests answered", seen.requests);
     verdict.findings.push(Finding {
-        what: "bookings acknowledged (201)",
+        what: "bookings acknowledged (201, or read as booked after a 202)",
         count: seen.acknowledged.len() as u64,
         // A run in which nothing was booked proves nothing.
         is_right: evidence.contention_expected.then_some(!seen.acknowledged.is_empty()),
@@ -132,6 +169,26 @@ fn count_requests(evidence: &Evidence<'_>, verdict: &mut Verdict) {
     }
 }
 
+/// On request: every 202 came to an end, and to the one that the ledger says.
+fn pending(evidence: &Evidence<'_>, bookings: &BTreeMap<BookingId, Told>, verdict: &mut Verdict) {
+    let seen = evidence.seen;
+    let ended: u64 = seen.pending_ended.values().sum();
+    if ended == 0 && seen.pending.is_empty() {
+        return;
+    }
+    verdict.state("accepted as pending (202)", ended + seen.pending.len() as u64);
+    verdict.state("pending, then booked", seen.pending_ended.get("booked").copied().unwrap_or(0));
+    verdict.state("pending, then refused by the legacy system", seen.not_taken.len() as u64);
+    verdict.none("pending without an end", seen.pending.keys().map(BookingId::to_string).collect());
+    let ends = [EndReason::NoPlace, EndReason::PersonBookedNatively, EndReason::LegacyRefused];
+    let is_refused = |id: &BookingId| {
+        let told = bookings.get(id);
+        told.is_some_and(|t| t.in_legacy == InLegacy::Absent && t.ended.is_some_and(|reason| ends.contains(&reason)))
+    };
+    let unlike = seen.not_taken.iter().filter(|booking| !is_refused(&booking.id));
+    verdict.none("refused on request, but not so in the ledger", unlike.map(|b| b.id.to_string()).collect());
+}
+
 fn imported(comparison: &Comparison, verdict: &mut Verdict) {
     verdict.state("imported: records of the input", comparison.records);
     verdict.state("imported: published and equal", comparison.records_equal);
@@ -149,17 +206,82 @@ fn imported(comparison: &Comparison, verdict: &mut Verdict) {
     });
 }
 
-fn legacy_alone(recount: &Recount, verdict: &mut Verdict) {
+fn legacy_alone(evidence: &Evidence<'_>, verdict: &mut Verdict) {
+    let (recount, edited) = (evidence.recount, &evidence.beside.edited);
     verdict.state("legacy: reservations made natively", recount.native);
     verdict.state("legacy: reservations made by the bridge", recount.bridge);
-    let oversold = recount.oversold.iter().map(|slot| {
-        format!("slot {}: capacity {}, reserved {}, escrow {}", slot.slot, slot.capacity, slot.reserved, slot.escrow)
+    let ours = recount.oversold.iter().filter(|slot| !evidence.beside.explains(slot));
+    let oversold = ours.map(|slot| {
+        let Oversold { slot, capacity, reserved, escrow } = slot;
+        let spoiled = edited.get(slot).map_or(0, |edited| edited.spoiled);
+        format!("slot {slot}: capacity {capacity}, reserved {reserved}, escrow {escrow}, spoiled {spoiled}")
     });
     verdict.none("legacy: slots oversold", oversold.collect());
     let twice = recount.booked_twice.iter().map(|twice| twice.reservations.join(" and "));
     verdict.none("legacy: persons with two active bookings", twice.collect());
-    let miscounted = (0..recount.miscounted).map(|_| "counter ≠ reservations + escrow".to_owned());
+    // Too high a counter costs the agency places that nobody sells; too low a one is mended.
+    let is_theirs =
+        |slot: &&Miscounted| edited.contains_key(&slot.slot) && (slot.kept > slot.wanted || !evidence.beside.mends);
+    let ours = recount.miscounted_slots.iter().filter(|slot| !is_theirs(slot));
+    let miscounted = ours.map(|slot| format!("slot {}: counter {}, wanted {}", slot.slot, slot.kept, slot.wanted));
     verdict.none("legacy: slots whose counter is wrong", miscounted.collect());
+    let standing = recount.by_op.values().filter(|row| row.status != ReservationStatus::Cancelled).count() as u64;
+    verdict.findings.push(Finding {
+        what: "legacy: reservations that an op made twice",
+        count: recount.bridge.saturating_sub(standing),
+        is_right: Some(recount.bridge == standing),
+        examples: Vec::new(),
+    });
+}
+
+/// The agency's own edits and what they cost, told apart from what the bridge did; and faults.
+fn beside(evidence: &Evidence<'_>, bookings: &BTreeMap<BookingId, Told>, verdict: &mut Verdict) {
+    let (recount, beside) = (evidence.recount, evidence.beside);
+    let refused = |told: &&Told| told.ended == Some(EndReason::LegacyRefused);
+    let is_edited = |slot: &str| beside.edited.contains_key(slot);
+    let ours = bookings.iter().filter(|(_, told)| refused(told) && !is_edited(told.slot.as_str()));
+    verdict.none(
+        "bookings that the legacy system refused where nobody edited",
+        ours.map(|(id, _)| id.to_string()).collect(),
+    );
+    let sold = sold_into_overruns(evidence.entries);
+    verdict.none(
+        "bookings sold into a slot known to be overrun or frozen",
+        sold.iter().map(BookingId::to_string).collect(),
+    );
+    if beside.edits.iter().any(|(_, count)| *count > 0) {
+        for (what, count) in &beside.edits {
+            verdict.state(what, *count);
+        }
+        verdict.state("agency: slots that it edited", beside.edited.len() as u64);
+        let theirs: Vec<_> = recount.oversold.iter().filter(|slot| beside.explains(slot)).collect();
+        let units: i64 = theirs.iter().map(|slot| above(slot)).sum();
+        verdict.state("what the agency's own edits cost: slots oversold", theirs.len() as u64);
+        verdict.state("what the agency's own edits cost: units oversold", units.unsigned_abs());
+        let wrong = recount.miscounted_slots.iter().filter(|slot| is_edited(&slot.slot)).count();
+        verdict.state("what the agency's own edits cost: counters still wrong", wrong as u64);
+        let displaced = bookings.values().filter(refused).filter(|told| is_edited(told.slot.as_str())).count();
+        verdict.state("what the agency's own edits cost: bookings displaced", displaced as u64);
+    }
+    verdict.state("desk: slots mended", beside.totals.mended);
+    verdict.state("desk: units lost at mends", beside.totals.lost);
+    verdict.state("desk: bookings above the room there is", beside.totals.overrun);
+    verdict.none("desk: slots still frozen", (0..beside.totals.eroded).map(|_| "eroded".to_owned()).collect());
+    if beside.faults_expected {
+        let struck = beside.faults.values().sum();
+        verdict.findings.push(Finding {
+            what: "faults injected that struck",
+            count: struck,
+            is_right: Some(struck > 0),
+            examples: Vec::new(),
+        });
+    }
+    verdict.state("write-back: statements on the legacy system", beside.statements);
+    let written = recount.by_op.len() as u64;
+    verdict.state(
+        "write-back: statements per 100 bookings written",
+        (beside.statements * 100).checked_div(written).unwrap_or(0),
+    );
 }
 
 fn ledger_alone(chain: &Report, bookings: &BTreeMap<BookingId, Told>, verdict: &mut Verdict) {
@@ -258,6 +380,12 @@ fn feeds(evidence: &Evidence<'_>, bookings: &BTreeMap<BookingId, Told>, verdict:
             differ.push(format!("{}: feed {shown:?}, ledger {ended:?}", acknowledged.id));
         }
     }
+    for not_taken in &evidence.seen.not_taken {
+        let shown = evidence.feeds.get(&not_taken.partner).and_then(|states| states.get(&not_taken.id));
+        if shown.map(String::as_str) != Some("refused") {
+            differ.push(format!("{}: feed {shown:?}, read as refused", not_taken.id));
+        }
+    }
     verdict.none("bookings that a partner's feed shows otherwise", differ);
 }
 
@@ -270,6 +398,7 @@ impl Verdict {
             .collect();
         serde_json::json!({
             "right": self.is_right(), "findings": findings, "ended": self.ended, "refused": self.refused,
+            "faults": self.faults,
         })
     }
 
@@ -292,6 +421,9 @@ impl Verdict {
         };
         text.push_str(&listed("ended", self.ended.iter().map(|(name, count)| (*name, *count)).collect()));
         text.push_str(&listed("refused", self.refused.iter().map(|(name, count)| (name.as_str(), *count)).collect()));
+        if !self.faults.is_empty() {
+            text.push_str(&listed("faults", self.faults.iter().map(|(name, count)| (*name, *count)).collect()));
+        }
         text.push_str(if self.is_right() {
             "RIGHT: nothing oversold, nobody booked twice, nothing lost\n"
         } else {

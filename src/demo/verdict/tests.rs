@@ -44,6 +44,7 @@ struct Run {
     recount: Recount,
     seen: Seen,
     feeds: BTreeMap<String, FeedStates>,
+    beside: Beside,
 }
 
 impl Run {
@@ -75,7 +76,9 @@ impl Run {
         recount.by_op.insert("op6".to_owned(), reservation("7", ReservationStatus::Cancelled));
         let shown = [(1, "booked"), (2, "displaced"), (4, "cancelled"), (6, "cancelled")];
         let states = shown.into_iter().map(|(id, state)| (BookingId(Position(id)), state.to_owned())).collect();
-        Run { entries, recount, seen, feeds: BTreeMap::from([("naver".to_owned(), states)]) }
+        recount.bridge = 1;
+        let feeds = BTreeMap::from([("naver".to_owned(), states)]);
+        Run { entries, recount, seen, feeds, beside: Beside::default() }
     }
 
     fn verdict(&self) -> Verdict {
@@ -99,6 +102,7 @@ impl Run {
             chain: &chain,
             comparison: None,
             contention_expected: true,
+            beside: &self.beside,
         })
     }
 
@@ -200,6 +204,7 @@ fn a_run_without_bookings_or_without_conflicts_proves_nothing() {
     let mut run = Run::new();
     run.seen.requests = 100;
     assert_eq!(run.wrong(), [("percent of requests refused for a conflict (at least 5)", 1)]);
-    let empty = Run { entries: Vec::new(), recount: Recount::default(), seen: Seen::default(), feeds: BTreeMap::new() };
+    let (entries, recount, seen) = (Vec::new(), Recount::default(), Seen::default());
+    let empty = Run { entries, recount, seen, feeds: BTreeMap::new(), beside: Beside::default() };
     assert_eq!(empty.wrong().len(), 2);
 }

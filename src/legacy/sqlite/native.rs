@@ -6,6 +6,7 @@
 //!
 //! The agency's hands on the bridge's tables (switch, fence, release requests) are here too, and its backups.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use rusqlite::{Connection, ErrorCode, OptionalExtension, Transaction, TransactionBehavior, params};
@@ -98,14 +99,28 @@ pub struct Screen {
     remark: Option<String>,
 }
 
+impl Screen {
+    /// Places left as the screen shows them.
+    pub fn left(&self) -> i64 {
+        self.booked.map_or(self.remain, |booked| self.capacity - booked)
+    }
+}
+
 pub struct NativeSeller {
     connection: Connection,
     selling: Selling,
+    spoiled: BTreeMap<String, i64>,
 }
 
 impl NativeSeller {
     pub fn open(path: &Path, selling: Selling) -> Result<NativeSeller, LegacyError> {
-        Ok(NativeSeller { connection: open_connection(path, BUSY_TIMEOUT_MS)?, selling })
+        Ok(NativeSeller { connection: open_connection(path, BUSY_TIMEOUT_MS)?, selling, spoiled: BTreeMap::new() })
+    }
+
+    /// By how many units each slot may be oversold because of what was edited since this was asked last: places that an
+    /// edit took from a slot's total, and places that it made the application believe in.
+    pub fn take_spoiled(&mut self) -> BTreeMap<String, i64> {
+        std::mem::take(&mut self.spoiled)
     }
 
     /// Books the person into the slot, in the slot's own series.
@@ -148,11 +163,11 @@ impl NativeSeller {
     }
 
     pub fn close_slot(&mut self, slot: &str) -> Result<bool, LegacyError> {
-        self.edit("STAT_CD = '9'", params![slot])
+        self.edit(slot, "STAT_CD = '9'", params![slot])
     }
 
     pub fn reopen_slot(&mut self, slot: &str) -> Result<bool, LegacyError> {
-        self.edit("STAT_CD = '1'", params![slot])
+        self.edit(slot, "STAT_CD = '1'", params![slot])
     }
 
     /// Sets the capacity, even below what is sold; what is left moves with it.
@@ -163,11 +178,11 @@ impl NativeSeller {
             }
             Selling::Counter | Selling::CountReservations | Selling::Trigger(Kept::Booked) => "CAPA_CNT = ?2",
         };
-        self.edit(set, params![slot, capacity])
+        self.edit(slot, set, params![slot, capacity])
     }
 
     pub fn move_slot(&mut self, slot: &str, start: Timestamp) -> Result<bool, LegacyError> {
-        self.edit("RSV_DT = ?2", params![slot, start.seoul_text()])
+        self.edit(slot, "RSV_DT = ?2", params![slot, start.seoul_text()])
     }
 
     /// Assigns units to the partners (mode `quota`), as far as there is room. Returns how many.
@@ -196,6 +211,11 @@ impl NativeSeller {
 
     /// The nightly job: every counter says again what the reservations say. It forgets the escrow. Returns slots changed.
     pub fn nightly_recount(&mut self) -> Result<u64, LegacyError> {
+        self.nightly_recount_of().map(|slots| slots.len() as u64)
+    }
+
+    /// As `nightly_recount`; returns which slots it changed.
+    pub fn nightly_recount_of(&mut self) -> Result<Vec<String>, LegacyError> {
         let counted = "(SELECT COUNT(*) FROM TB_RESV R WHERE R.SLOT_NO = TB_SLOT.SLOT_NO AND R.STAT_CD <> 'C')";
         let (column, right) = match self.selling {
             Selling::Remaining | Selling::Trigger(Kept::Remaining) => ("REMAIN_CNT", format!("CAPA_CNT - {counted}")),
@@ -204,7 +224,23 @@ impl NativeSeller {
             }
         };
         let sql = format!("UPDATE TB_SLOT SET {column} = {right}, UPD_DT = {NOW_SQL} WHERE {column} <> {right}");
-        self.transaction(|tx| tx.execute(&sql, []).map(|n| n as u64).map_err(failure))
+        let selling = self.selling;
+        let changed: Vec<(String, i64)> = self.transaction(|tx| {
+            let wrong = format!("SELECT SLOT_NO FROM TB_SLOT WHERE {column} <> {right}");
+            let mut wrong = tx.prepare_cached(&wrong).map_err(failure)?;
+            let slots = wrong.query_map([], |r| r.get::<_, String>(0)).map_err(failure)?;
+            let slots: Vec<String> = slots.collect::<Result<_, _>>().map_err(failure)?;
+            let before = slots.iter().map(|slot| Room::read(tx, selling, slot)).collect::<Result<Vec<_>, _>>()?;
+            tx.execute(&sql, []).map_err(failure)?;
+            let told = slots.into_iter().zip(before);
+            told.map(|(slot, before)| {
+                let units = before.spoiled_by(&Room::read(tx, selling, &slot)?);
+                Ok((slot, units))
+            })
+            .collect()
+        })?;
+        changed.iter().for_each(|(slot, units)| *self.spoiled.entry(slot.clone()).or_default() += units);
+        Ok(changed.into_iter().map(|(slot, _)| slot).collect())
     }
 
     /// A clerk opens a slot's screen.
@@ -232,6 +268,7 @@ impl NativeSeller {
     /// The clerk saves: every column of the screen, the counts as they were when the screen was opened.
     pub fn save_screen(&mut self, screen: &Screen) -> Result<bool, LegacyError> {
         self.edit(
+            &screen.slot,
             "STAT_CD = ?2, CAPA_CNT = ?3, BOOKED_CNT = ?4, RSV_DT = ?5, RMK = ?6, REMAIN_CNT = ?7",
             params![
                 screen.slot,
@@ -281,9 +318,18 @@ impl NativeSeller {
         self.connection.restore("main", backup, None::<fn(rusqlite::backup::Progress)>).map_err(failure)
     }
 
-    fn edit(&mut self, set: &str, bound: impl rusqlite::Params) -> Result<bool, LegacyError> {
+    fn edit(&mut self, slot: &str, set: &str, bound: impl rusqlite::Params) -> Result<bool, LegacyError> {
         let sql = format!("UPDATE TB_SLOT SET {set}, UPD_DT = {NOW_SQL} WHERE SLOT_NO = ?1");
-        self.transaction(|tx| tx.execute(&sql, bound).map(|n| n == 1).map_err(failure))
+        let selling = self.selling;
+        let (is_there, units) = self.transaction(|tx| {
+            let before = Room::read(tx, selling, slot)?;
+            let is_there = tx.execute(&sql, bound).map_err(failure)? == 1;
+            Ok((is_there, before.spoiled_by(&Room::read(tx, selling, slot)?)))
+        })?;
+        if units > 0 {
+            *self.spoiled.entry(slot.to_owned()).or_default() += units;
+        }
+        Ok(is_there)
     }
 
     fn transaction<T>(
@@ -294,6 +340,37 @@ impl NativeSeller {
         let result = run(&tx)?;
         tx.commit().map_err(failure)?;
         Ok(result)
+    }
+}
+
+/// A slot's total, and what the application believes to be left of it. Nothing where there is no such slot.
+#[derive(Debug, Clone, Copy, Default)]
+struct Room {
+    total: i64,
+    left: i64,
+}
+
+impl Room {
+    fn read(tx: &Transaction<'_>, selling: Selling, slot: &str) -> Result<Room, LegacyError> {
+        let (total, left) = match selling {
+            Selling::Counter | Selling::Trigger(Kept::Booked) => ("CAPA_CNT", "CAPA_CNT - COALESCE(BOOKED_CNT, 0)"),
+            Selling::Remaining | Selling::Trigger(Kept::Remaining) => ("CAPA_CNT", "REMAIN_CNT"),
+            // A capacity that the bridge has lowered is less than the total by the escrow.
+            Selling::CountReservations => (
+                "CAPA_CNT + COALESCE((SELECT E.UNITS FROM SB_ESCROW E WHERE E.SLOT_ID = SLOT_NO AND E.SEEN_CNT = CAPA_CNT), 0)",
+                "CAPA_CNT - (SELECT COUNT(*) FROM TB_RESV R WHERE R.SLOT_NO = TB_SLOT.SLOT_NO AND R.STAT_CD <> 'C')",
+            ),
+        };
+        let sql = format!("SELECT {total}, {left} FROM TB_SLOT WHERE SLOT_NO = ?1");
+        let room = tx
+            .prepare_cached(&sql)
+            .and_then(|mut s| s.query_row([slot], |r| Ok(Room { total: r.get(0)?, left: r.get(1)? })).optional());
+        Ok(room.map_err(failure)?.unwrap_or_default())
+    }
+
+    /// By how many units the slot may be oversold where an edit left it like `after`.
+    fn spoiled_by(self, after: &Room) -> i64 {
+        (self.total - after.total).max(0) + (after.left - self.left).max(0)
     }
 }
 

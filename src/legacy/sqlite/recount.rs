@@ -26,6 +26,8 @@ pub struct Recount {
     pub oversold: Vec<Oversold>,
     /// Slots whose book-keeping does not say reservations + escrow (rule 30, or a seller that does not keep it).
     pub miscounted: u64,
+    /// Which they are.
+    pub miscounted_slots: Vec<Miscounted>,
     /// Persons with two or more active reservations in a series.
     pub booked_twice: Vec<BookedTwice>,
     /// Reservations that the bridge made, by op id.
@@ -39,6 +41,14 @@ pub struct Oversold {
     pub capacity: i64,
     pub reserved: i64,
     pub escrow: i64,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Miscounted {
+    pub slot: String,
+    /// Sold and in escrow as the book-keeping has it, and as it is.
+    pub kept: i64,
+    pub wanted: i64,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -92,19 +102,25 @@ pub fn recount(path: &Path) -> Result<Recount, LegacyError> {
             let reserved = native + bridge;
             let lowered = mode == "capacity" && maybe(8)? == Some(written);
             let capacity = if lowered { written + escrow } else { written };
-            let right = match mode.as_str() {
-                "capacity" => lowered || escrow == 0,
-                "count_rows" => placeholders == escrow,
-                "remaining" => written - number(3)? == reserved + escrow,
-                _ => maybe(2)?.is_none_or(|booked| booked == reserved + escrow),
+            let wanted = reserved + escrow;
+            let kept = match mode.as_str() {
+                "capacity" if lowered => wanted,
+                "capacity" => reserved,
+                "count_rows" => reserved + placeholders,
+                "remaining" => written - number(3)?,
+                _ => maybe(2)?.unwrap_or(wanted),
             };
             found.slots += 1;
             found.native += native as u64;
             found.bridge += bridge as u64;
             found.placeholders += placeholders as u64;
             found.escrow += escrow as u64;
-            found.miscounted += u64::from(!right);
-            if reserved + escrow > capacity {
+            if kept != wanted {
+                found.miscounted += 1;
+                let slot = row.get(0).map_err(failure)?;
+                found.miscounted_slots.push(Miscounted { slot, kept, wanted });
+            }
+            if wanted > capacity {
                 found.oversold.push(Oversold { slot: row.get(0).map_err(failure)?, capacity, reserved, escrow });
             }
         }
