@@ -23,7 +23,8 @@ fn ran(args: &[&str]) -> Ran {
         .unwrap();
     let text = String::from_utf8(output.stdout).unwrap();
     let errors = String::from_utf8(output.stderr).unwrap();
-    let verdict: serde_json::Value = serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}{errors}"));
+    let verdict: serde_json::Value =
+        serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}{errors}"));
     assert_eq!((output.status.code(), &verdict["right"]), (Some(0), &true.into()), "{args:?}: {verdict:#}{errors}");
     Ran { verdict, errors }
 }

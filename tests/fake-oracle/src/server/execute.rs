@@ -94,7 +94,8 @@ impl Session {
         if own_transaction {
             self.commit()?;
         }
-        let reads_ahead = !lock(&self.shared.ctl).awaits("fetch");
+        // Cursor 0 is the server's own, inside a package: no client fetches from it, so no fault of a fetch meets it.
+        let reads_ahead = ask.cursor == 0 || !lock(&self.shared.ctl).awaits("fetch");
         let first = if reads_ahead { ask.prefetch } else { 0 };
         let (rows, end, cells) =
             if standing || !reads_ahead { self.rows(ask.cursor, first)? } else { (0, true, Vec::new()) };
