@@ -78,7 +78,7 @@ fn polls() {
         interval_ms,
         keeps_duty: false,
         changes_per_s: rate,
-        warm_up_s: 6,
+        warm_up_s: 5,
         seconds,
         slots,
     };
@@ -114,7 +114,7 @@ fn polls() {
         ),
         (
             Plan {
-                seconds: seconds.max(20),
+                seconds: seconds.max(12),
                 ..of("window, 7 near days in 10 s", HintKind::Window, Poll::Near, near_ms, 100_000)
             },
             near,

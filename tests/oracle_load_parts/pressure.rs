@@ -28,7 +28,7 @@ const PATIENCE: Duration = Duration::from_secs(90);
 /// Requests a second.
 #[derive(Debug, Clone, Copy)]
 pub struct Rates {
-    /// Each of feed pages, slot lookups and refused bookings.
+    /// Each of feed reads, slot lookups and refused bookings.
     pub idle_each: u32,
     pub bookings: u32,
 }
@@ -149,10 +149,11 @@ impl Pressure {
         let all = || {
             let ends = sent("commit") + sent("rollback");
             let takes = count("UPDATE SB_SLOT_W SET BOOKED_CNT = BOOKED_CNT + %");
-            [count("%"), ends, self.own(), converts(), takes, count("%FROM SB_FENCE F FOR UPDATE%")]
+            [sent("execute"), ends, self.own(), converts(), takes, count("%FROM SB_FENCE F FOR UPDATE%")]
         };
         let (before, began) = (all(), Instant::now());
         let tally = self.runtime.block_on(self.drive(rates, seconds));
+        wait_until(began + Duration::from_secs(seconds));
         let until = Instant::now() + PATIENCE;
         while converts() < before[3] + tally[3] {
             assert!(Instant::now() < until, "bookings are not written back");
@@ -184,7 +185,7 @@ impl Pressure {
         std::array::from_fn(|kind| tally[kind].load(Ordering::Relaxed))
     }
 
-    /// 0 a feed page, 1 a slot lookup, 2 a booking that is refused, 3 a booking.
+    /// 0 a feed's page or the list of feeds, 1 a slot lookup, 2 a booking that is refused, 3 a booking.
     fn requests(&self, kind: usize, address: SocketAddr) -> impl Fn() -> Vec<u8> + Send + 'static {
         let (key, tokens) = (self.stage.keys[0].clone(), self.tokens.clone());
         let (slots, full, people) = (self.slots.clone(), self.full.clone(), self.people);
@@ -207,7 +208,12 @@ impl Pressure {
         };
         move || {
             let (method, path, rest) = match kind {
-                0 => ("GET", "/v1/feeds/slots?limit=20".to_owned(), "\r\n".to_owned()),
+                0 => {
+                    // One in ten is a whole page, which is large; the others look whether there is a new one.
+                    let n = refused.fetch_add(1, Ordering::Relaxed);
+                    let path = if n % 10 == 0 { "/v1/feeds/slots?limit=500" } else { "/v1/feeds" };
+                    ("GET", path.to_owned(), "\r\n".to_owned())
+                }
                 1 => {
                     let n = refused.fetch_add(1, Ordering::Relaxed) as usize;
                     ("GET", format!("/v1/slots/lookup?ids=s-{}", slots[n % slots.len()]), "\r\n".to_owned())
