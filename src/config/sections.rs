@@ -68,8 +68,8 @@ section! {
     Capture at "capture" {
         /// From one poll of changed rows to the next, in milliseconds. 200 is the publishing tick: faster would not be seen.
         fast_interval_ms: u64 = 200;
-        /// How far a fast poll reaches back, in milliseconds: covers native transactions that commit late.
-        fast_overlap_ms: u32 = 4_000;
+        /// How far a fast poll reaches back, in milliseconds: covers native transactions that commit late. Each changed row is read once a poll in this time.
+        fast_overlap_ms: u32 = 3_000;
         /// From one slow sweep to the next, in seconds.
         sweep_interval_s: u64 = 60;
         /// How far a slow sweep reaches back, in seconds: longer than any native transaction.

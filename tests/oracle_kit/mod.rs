@@ -223,18 +223,34 @@ impl Server {
 
     /// Of the statements whose text fits, since the server started.
     pub fn counts(&self, pattern: &str) -> Counts {
+        self.counted("kind <> '' AND sql LIKE ?1", pattern)
+    }
+
+    /// Round trips of clients, since the server started: execute, fetch, commit, rollback, other, or `%`.
+    pub fn trips(&self, kind: &str) -> u64 {
+        self.counted("kind = '' AND sql LIKE '-- call ' || ?1", kind).calls
+    }
+
+    fn counted(&self, condition: &str, pattern: &str) -> Counts {
         let mut stream = UnixStream::connect(socket_path(&self.database)).expect("the server listens");
         stream.write_all(&stats_request()).expect("the server takes a request");
         // The answer's length, and the answer: whatever it says, the counters are written.
         let mut answer = [0u8; 8];
         stream.read_exact(&mut answer).expect("the server answers");
-        let sql = "SELECT COALESCE(SUM(count), 0), COALESCE(SUM(rows), 0), COALESCE(SUM(errors), 0) FROM fake_calls
-                   WHERE sql LIKE ?1";
+        let sql = format!(
+            "SELECT COALESCE(SUM(count), 0), COALESCE(SUM(rows), 0), COALESCE(SUM(errors), 0) FROM fake_calls
+             WHERE {condition}"
+        );
         let read = |row: &rusqlite::Row<'_>| {
             let number = |at: usize| row.get::<_, i64>(at).map(|n| n as u64);
             Ok(Counts { calls: number(0)?, rows: number(1)?, errors: number(2)? })
         };
-        self.ctl().query_row(sql, [pattern], read).expect("the counters")
+        self.ctl().query_row(&sql, [pattern], read).expect("the counters")
+    }
+
+    /// Of the server, for who measures its share of the processor.
+    pub fn process(&self) -> u32 {
+        self.child.as_ref().map_or(0, Child::id)
     }
 
     /// Module, action and client identifier of the sessions that are open.

@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering;
 
 use super::execute::{Execute, rows_of};
 use super::session::{Fail, Session};
-use super::{OraError, Shared, lock};
+use super::{Count, OraError, Shared, lock};
 use crate::wire::{self, Call, Reply, Request};
 
 pub fn serve(stream: UnixStream, shared: &Arc<Shared>) {
@@ -27,6 +27,26 @@ pub fn serve(stream: UnixStream, shared: &Arc<Shared>) {
             answer(&mut stream, Ok((Reply::Done, Vec::new())));
         }
         _ => {}
+    }
+}
+
+/// Calls of clients by kind, among the counters of statements: texts that no statement has.
+struct Trips([Arc<Count>; 5]);
+
+impl Trips {
+    fn new(shared: &Shared) -> Trips {
+        Trips(["execute", "fetch", "commit", "rollback", "other"].map(|kind| shared.count(&format!("-- call {kind}"))))
+    }
+
+    fn count(&self, what: &Request) {
+        let at = match what {
+            Request::Execute { .. } => 0,
+            Request::Fetch { .. } => 1,
+            Request::Commit => 2,
+            Request::Rollback => 3,
+            _ => 4,
+        };
+        self.0[at].calls.fetch_add(1, Ordering::Relaxed);
     }
 }
 
@@ -60,12 +80,14 @@ fn run(mut stream: BufReader<UnixStream>, mut session: Session) {
         warning: None,
     };
     answer(&mut stream, Ok((id, Vec::new())));
+    let trips = Trips::new(&session.shared);
     while let Ok((call, cells)) = wire::receive::<Call>(&mut stream) {
         session.cancel.asked.store(false, Ordering::SeqCst);
         session.cancel.call.store(call.number, Ordering::SeqCst);
         for cursor in call.closed {
             session.close(cursor);
         }
+        trips.count(&call.what);
         let is_last = matches!(call.what, Request::Logoff);
         let made = handle(&mut session, call.what, &cells);
         session.cancel.call.store(0, Ordering::SeqCst);
