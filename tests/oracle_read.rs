@@ -111,19 +111,22 @@ fn pages_and_hints_find_what_the_embedded_reader_finds() {
 }
 
 const DIGITS: &str = "1234567.891";
+/// All that a NUMBER holds.
+const BIG: &str = "99999999999999999999999999999999999999";
 
 fn types() -> Stage {
     Stage::with(|connection| {
         let ddl = format!(
+            // TEXT: the double keeps all digits of this one.
             "CREATE TABLE TB_TYPES (ID VARCHAR2(6) NOT NULL PRIMARY KEY, PD CHAR(6), NM VARCHAR2(200), N NUMBER, N6 NUMBER(6),
-               LAT NUMBER(9,6), D DATE, TS TIMESTAMP(3), ROW_SCN NUMBER(15));
+               LAT NUMBER(9,6), D DATE, TS TIMESTAMP(3), ROW_SCN NUMBER(15), BIG NUMBER TEXT);
              CREATE VIEW SB_TYPES AS SELECT ID AS ID, PD AS PD, NM AS NM, N AS N, N6 AS N6, LAT AS LAT, D AS D, TS AS TS,
-               ROW_SCN AS ROW_SCN FROM TB_TYPES;
+               ROW_SCN AS ROW_SCN, BIG AS BIG FROM TB_TYPES;
              INSERT INTO TB_TYPES VALUES
                ('A', 'x y   ', '똠방각하 강남구', {DIGITS}, -999999, -37.566535, '2026-11-22 00:00:00',
-                '2026-11-22 20:00:00.250', 7),
-               ('B', NULL, '', 0.5, 0, 127, '1957-02-28 23:59:59', '2026-11-22 20:00:00.000', NULL),
-               ('C', NULL, NULL, NULL, NULL, NULL, NULL, NULL, 3);"
+                '2026-11-22 20:00:00.250', 7, '{BIG}'),
+               ('B', NULL, '', 0.5, 0, 127, '1957-02-28 23:59:59', '2026-11-22 20:00:00.000', NULL, '-{BIG}'),
+               ('C', NULL, NULL, NULL, NULL, NULL, NULL, NULL, 3, NULL);"
         );
         connection.execute_batch(&ddl).unwrap();
     })
@@ -143,6 +146,7 @@ fn types_layout() -> slotbridge::mapping::Layout {
             ("D", Time, None),
             ("TS", Time, None),
             ("ROW_SCN", Integer, Some(Role::RowScn)),
+            ("BIG", Decimal, None),
         ],
     )
 }
@@ -168,8 +172,10 @@ fn each_type_arrives_as_it_was_stored() {
             at("2026-11-22 00:00:00"),
             Value::Time(Timestamp::parse_seoul("2026-11-22 20:00:00").unwrap().plus_ms(250)),
             Value::Int(7),
+            decimal(BIG),
         ]
     );
+    assert_eq!(found[1][9], decimal(&format!("-{BIG}")));
     let plain = [Value::text("B"), Value::Null, Value::Null, decimal("0.5"), Value::Int(0), decimal("127")];
     assert_eq!(found[1][..6], plain);
     assert_eq!(found[1][6], at("1957-02-28 23:59:59"));
@@ -206,6 +212,7 @@ fn types_are_stated_and_a_missing_view_is_drift() {
             ("D", "DATE"),
             ("TS", "TIMESTAMP(3)"),
             ("ROW_SCN", "NUMBER(15,0)"),
+            ("BIG", "NUMBER"),
         ]
     );
     for view in ["SB_NONE", "sb_types", "SB_TYPES\" --"] {

@@ -240,3 +240,12 @@ fn each_code_is_told_as_its_class_to_a_reader() {
         }
     }
 }
+
+/// Where the client library moves a session inside a cut, one half is of another snapshot: none of it is used.
+#[test]
+fn a_cut_over_two_sessions_is_discarded() {
+    let on = world();
+    for view in ["%FROM \"SB_SLOT\"%", "%FROM \"SB_BOOKING\"%"] {
+        strikes(&on, &codes::LOST, Fault::at("move").on(view), false, view);
+    }
+}

@@ -324,3 +324,25 @@ fn after_a_timeout_the_fence_is_compared_before_anything_is_written() {
     assert_eq!(bridge.stats().disagreements.get("legacy_behind"), Some(&1));
     assert_eq!(bridge.recount().bridge, 2, "what was lost is driven again");
 }
+
+#[test]
+fn text_that_the_servers_character_set_does_not_have_is_refused_before_it_is_written() {
+    for body in [Body::Sql, Body::Procedure] {
+        let mut bridge = Bridge::new(body);
+        let person = bridge.assign("P\u{1f600}");
+        bridge.book_as(0, person);
+        bridge.book(1);
+        bridge.settle();
+        assert_eq!(bridge.stats().outcomes["legacy_rule"], 1, "{body:?}");
+        assert_eq!(bridge.seen.lock().unwrap().len(), 0, "{body:?}: an answer is no failure");
+        let told = bridge.recount();
+        assert_eq!((told.by_op.len(), told.bridge, told.miscounted), (1, 1, 0), "{body:?}: nothing of it");
+        for column in ["PSN_NO", "RMK", "IF_OP_ID"] {
+            let lossy =
+                format!("SELECT COUNT(*) FROM TB_RESV WHERE {column} LIKE '%?%' OR {column} LIKE '%\u{1f600}%'");
+            assert_eq!(bridge.number(&lossy), 0, "{body:?}: {column}");
+        }
+        let held: u32 = bridge.units().iter().map(|units| units.granted - units.converted).sum();
+        assert_eq!(told.escrow, u64::from(held), "{body:?}: its unit is free again");
+    }
+}

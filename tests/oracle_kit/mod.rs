@@ -45,6 +45,7 @@ pub struct Fault {
 
 impl Fault {
     /// `op`: logon, execute, fetch, commit, rollback or ping. Without more it does nothing: say code, kill or delay.
+    /// `move`: the session is carried to another instance, and nobody is told.
     pub fn at(op: &str) -> Fault {
         Fault {
             op: op.to_owned(),

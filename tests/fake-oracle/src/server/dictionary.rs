@@ -72,6 +72,8 @@ fn columns(session: &Session) -> Result<(), OraError> {
             let column = described(name.clone(), declared);
             let kind = declared.split('(').next().unwrap_or("").trim();
             let kind = if kind.starts_with("TIMESTAMP") { declared.as_str() } else { kind };
+            // SQLite keeps all digits of such a number; the server knows no such type.
+            let kind = kind.strip_suffix(" TEXT").unwrap_or(kind);
             let precision = (column.oci_type == 2 && column.precision > 0).then_some(column.precision);
             let scale = precision.map(|_| column.scale);
             let nullable = if entry.nullable.get(at).copied().unwrap_or(true) { "Y" } else { "N" };

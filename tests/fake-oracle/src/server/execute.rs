@@ -28,6 +28,7 @@ fn changed(rows: u64) -> Answer {
 
 impl Session {
     pub fn execute(&mut self, ask: &Execute<'_>) -> Answer {
+        self.move_away(ask.sql)?;
         self.meet("execute", ask.sql, false, None)?;
         let answer = self.run(ask);
         if answer.is_err() {

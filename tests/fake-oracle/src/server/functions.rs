@@ -26,6 +26,8 @@ pub struct Facts {
     pub date_format: String,
     pub charset: Charset,
     pub skew_s: i64,
+    /// The client library has carried the session to another instance.
+    pub moved: bool,
 }
 
 type Made = rusqlite::Result<Value>;
@@ -275,7 +277,7 @@ fn sys_context(c: &Context<'_>, facts: &Facts) -> Made {
     let name = words(c.get_raw(1)).unwrap_or_default().to_uppercase();
     Ok(match name.as_str() {
         "SID" | "SESSIONID" => text(facts.session.to_string()),
-        "INSTANCE" => text("1"),
+        "INSTANCE" => text(if facts.moved { "2" } else { "1" }),
         "INSTANCE_NAME" => text(facts.instance.clone()),
         "SERVER_HOST" | "HOST" => text(facts.host.clone()),
         "SESSION_USER" | "CURRENT_USER" => text(facts.user.clone()),

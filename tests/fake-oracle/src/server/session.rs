@@ -108,6 +108,7 @@ impl Session {
                 date_format: "YYYY-MM-DD HH24:MI:SS".to_owned(),
                 charset,
                 skew_s: ctl.number("skew_s"),
+                moved: false,
             }
         };
         let connection = open(&shared.path).map_err(OraError::from)?;
@@ -236,6 +237,16 @@ impl Session {
         if fault.code != 0 {
             return Err(OraError::new(fault.code, fault.text).into());
         }
+        Ok(())
+    }
+
+    /// A fault of the op `move`: from this statement on the session is one of another instance.
+    pub fn move_away(&mut self, sql: &str) -> Result<(), OraError> {
+        let mut facts = lock(&self.facts);
+        let session = [facts.user.as_str(), facts.module.as_str(), facts.action.as_str()];
+        let moment = Moment { op: "move", what: sql, after: false, row: None, session };
+        let moved = lock(&self.shared.ctl).meet(&moment)?.is_some();
+        facts.moved |= moved;
         Ok(())
     }
 
