@@ -286,3 +286,17 @@ fn in_a_quiet_window_no_units_are_held() {
         assert_eq!(t.claim().iter().any(|op| matches!(op.what, OpWhat::Take { .. })), takes, "{hours} hours on");
     }
 }
+
+#[test]
+fn rule_33_units_of_slots_that_a_resumed_desk_saw_late_go_back_as_well() {
+    let mut t = Table::new();
+    t.stocked("A", 10);
+    let free = t.desk.units(&key("A")).unwrap().free();
+    let fact = t.level("A", 10, Some(t.take_op()));
+    // A restored ledger has no mirror: the slot is there by its entries alone until the first cut.
+    t.restarted(Vec::new(), policy());
+    t.facts(vec![Fact::Slot(fact)]);
+    control(&mut t, Control::Drain);
+    let returned = t.claim().into_iter().find(|op| op.slot == key("A")).expect("a return was asked");
+    assert_eq!(returned.what, OpWhat::Return { units: free });
+}

@@ -1,7 +1,9 @@
 //! The desk as the committer drives it, with a window for the rest of the daemon: which slots are hot, how much waits,
 //! and a snapshot when somebody asks. Decides nothing.
 //!
-//! What the window shows is taken after a batch became durable, so it never shows what may still be lost.
+//! What the window shows is taken after a batch became durable, so it never shows what may still be lost. It is never
+//! older than `LOOK_EVERY` (or its share) behind the last batch, also when no other batch follows: script 94 believes the
+//! heartbeat's count of unapplied bookings from 5 s after a stop on.
 
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -26,6 +28,8 @@ pub struct Seen {
     pub free_units: u64,
     /// Bookings not yet applied.
     pub unapplied: u64,
+    /// Bookings above the room that their slots have.
+    pub overrun: u64,
     pub pending_ops: u64,
     pub oldest_op: Option<Position>,
     pub totals: Totals,
@@ -63,13 +67,17 @@ pub struct Watched {
     seen: Arc<Mutex<Seen>>,
     asked: Receiver<SyncSender<Snapshot>>,
     look_at: Instant,
+    /// When a tick is wanted because a batch became durable that the window does not show.
+    look_due: Option<Timestamp>,
+    now: Timestamp,
 }
 
 impl Watched {
     pub fn new(desk: Desk) -> (Watched, Window) {
         let (ask, asked) = sync_channel(ASKED_MAX);
         let seen: Arc<Mutex<Seen>> = Arc::default();
-        let mut watched = Watched { desk, seen: seen.clone(), asked, look_at: Instant::now() };
+        let (look_at, now) = (Instant::now(), Timestamp(i64::MIN));
+        let mut watched = Watched { desk, seen: seen.clone(), asked, look_at, look_due: None, now };
         watched.look();
         (watched, Window { seen, ask })
     }
@@ -84,17 +92,24 @@ impl Watched {
             hot: self.desk.hot_slots(HOT_MAX),
             free_units: totals.free,
             unapplied: totals.unapplied,
+            overrun: totals.overrun,
             pending_ops,
             oldest_op,
             totals,
         };
         *self.seen.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) = seen;
         self.look_at = began + LOOK_EVERY.max(began.elapsed() * LOOK_SHARE);
+        self.look_due = None;
     }
 }
 
 impl Decide for Watched {
     fn step(&mut self, now: Timestamp, event: Event, effects: &mut Effects) {
+        // A tick is the first event of its batch: all that the desk holds is durable.
+        if matches!(event, Event::Tick) && self.look_due.is_some() && Instant::now() >= self.look_at {
+            self.look();
+        }
+        self.now = now;
         self.desk.step(now, event, effects);
     }
 
@@ -105,8 +120,11 @@ impl Decide for Watched {
     /// The last that the committer asks of a batch that is durable: nothing of the next one has been decided yet.
     fn take_known_keys(&mut self) -> Vec<KnownKey> {
         let known = self.desk.take_known_keys();
-        if Instant::now() >= self.look_at {
+        let left = self.look_at.saturating_duration_since(Instant::now());
+        if left.is_zero() {
             self.look();
+        } else if self.look_due.is_none() {
+            self.look_due = Some(self.now.plus_ms(i64::try_from(left.as_millis()).unwrap_or(i64::MAX / 2) + 1));
         }
         while let Ok(wanted) = self.asked.try_recv() {
             // Whoever asked may have given up.
@@ -116,6 +134,6 @@ impl Decide for Watched {
     }
 
     fn next_deadline(&self) -> Option<Timestamp> {
-        self.desk.next_deadline()
+        [self.desk.next_deadline(), self.look_due].into_iter().flatten().min()
     }
 }

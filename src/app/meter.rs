@@ -98,7 +98,9 @@ impl Condition {
         let (capture, writeback) = self.statements();
         counted.legacy_statements.get_or_create(&Legacy { by: "capture".to_owned() }).set(whole(capture));
         counted.legacy_statements.get_or_create(&Legacy { by: "writeback".to_owned() }).set(whole(writeback));
-        counted.writeback_pending.set(whole(self.window.seen().pending_ops));
+        let seen = self.window.seen();
+        counted.writeback_pending.set(whole(seen.pending_ops));
+        counted.overrun_units.set(whole(seen.overrun));
         counted.writeback_lag_ms.set(self.writeback_lag_ms());
         self.refresh_writeback();
         for partner in &self.partners {
@@ -187,6 +189,7 @@ impl Condition {
                 "releases_open": writeback.releases, "disagreements": writeback.disagreements,
             },
             "set_aside": aside,
+            "conflicts": { "overrun_units": seen.overrun },
             "legacy": { "statements_capture": capture_statements, "statements_writeback": writeback_statements },
             "feeds": feeds,
         })

@@ -24,6 +24,10 @@ impl Desk {
         }
         for no in std::mem::take(&mut self.seen) {
             self.reconcile(no, effects);
+            // Units of a slot that had no fact when the desk resumed stand idle from now on.
+            if self.book.slot(no).idle_at.is_none() {
+                self.await_idle(no);
+            }
             if !self.book.slot(no).is_open() || self.holds_none(no) {
                 self.give_back(no, effects);
             }

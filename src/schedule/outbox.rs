@@ -46,10 +46,12 @@ impl<T: Clone> Outbox<T> {
         self.ops.entry(position).or_insert(waiting);
     }
 
-    /// Up to `max` ops that may run now, in slot order and in a slot by position.
+    /// Up to `max` ops that may run now, in slot order and in a slot by position; or a single one that runs alone. What
+    /// has been due longest goes first: ops that fail again and again must not keep the others from their turn.
     pub fn batch(&self, now: Timestamp, max: usize) -> Vec<(Position, Waiting<T>)> {
         let mut blocked = BTreeSet::new();
-        let mut batch = Vec::new();
+        let mut batch: Vec<(Position, &Waiting<T>)> = Vec::new();
+        let mut single: Option<(Position, &Waiting<T>)> = None;
         for (position, waiting) in &self.ops {
             if batch.len() >= max {
                 break;
@@ -58,17 +60,24 @@ impl<T: Clone> Outbox<T> {
                 continue;
             }
             let alone = waiting.failures > self.together_failures_max;
-            if waiting.aside.is_some() || waiting.due > now || (alone && !batch.is_empty()) {
-                blocked.insert(waiting.slot.clone());
+            if waiting.aside.is_some() || waiting.due > now || alone {
+                let behind = alone && batch.iter().any(|(_, other)| other.slot == waiting.slot);
+                let longer = single.is_none_or(|(_, other)| waiting.due < other.due);
+                if alone && waiting.aside.is_none() && waiting.due <= now && !behind && longer {
+                    single = Some((*position, waiting));
+                }
+                blocked.insert(&waiting.slot);
                 continue;
             }
-            batch.push((*position, waiting.clone()));
-            if alone {
-                break;
-            }
+            batch.push((*position, waiting));
+        }
+        if let Some((position, waiting)) = single
+            && batch.iter().all(|(other, of)| (waiting.due, position) < (of.due, *other))
+        {
+            return vec![(position, waiting.clone())];
         }
         batch.sort_by(|(a, x), (b, y)| x.slot.cmp(&y.slot).then(a.cmp(b)));
-        batch
+        batch.into_iter().map(|(position, waiting)| (position, waiting.clone())).collect()
     }
 
     /// The outcome is known.
@@ -211,10 +220,32 @@ mod tests {
         for _ in 0..3 {
             outbox.failed(&[Position(1)], false, Timestamp(0), 7);
         }
-        assert_eq!(positions(&outbox.batch(Timestamp(0), 50)), [2]);
+        assert_eq!(positions(&outbox.batch(Timestamp(1_000), 50)), [2], "it has been due longer");
+        outbox.done(Position(2));
         assert_eq!(positions(&outbox.batch(Timestamp(1_000), 50)), [1]);
-        outbox.done(Position(1));
-        assert_eq!(positions(&outbox.batch(Timestamp(1_000), 50)), [2]);
+        outbox.add(Position(3), SlotKey::new("c").unwrap(), 'x', Timestamp(1_000));
+        assert_eq!(positions(&outbox.batch(Timestamp(1_000), 50)), [1]);
+    }
+
+    #[test]
+    fn ops_that_keep_failing_leave_others_that_run_alone_their_turn() {
+        let mut outbox = outbox(&[(1, "a"), (2, "b"), (3, "c"), (4, "d")]);
+        outbox.isolate(&[Position(1), Position(2), Position(3), Position(4)], Timestamp(0));
+        let (mut now, mut ran) = (Timestamp(0), Vec::new());
+        while outbox.len() > 2 {
+            let batch = positions(&outbox.batch(now, 50));
+            assert_eq!(batch.len(), 1);
+            assert!(ran.len() < 8, "starved: {ran:?}");
+            ran.push(batch[0]);
+            if batch[0] <= 2 {
+                outbox.failed(&[Position(batch[0])], false, now, 7);
+            } else {
+                outbox.done(Position(batch[0]));
+            }
+            // The worker pauses after a failure for as long as the op does.
+            now = now.plus_ms(1_000);
+        }
+        assert_eq!(ran, [1, 2, 3, 4]);
     }
 
     #[test]

@@ -83,6 +83,7 @@ pub struct Counted {
     pub agency_switch: Family<State, Gauge>,
     pub fence_open: Gauge,
     pub releases_open: Gauge,
+    pub overrun_units: Gauge,
     pub disagreements: Family<How, Gauge>,
     pub legacy_errors: Family<Failure, Counter>,
     pub read_lag_ms: Gauge,
@@ -149,6 +150,7 @@ impl Default for Metrics {
         registry.register("agency_switch", "1 for what the agency's switch says", c.agency_switch.clone());
         registry.register("fence_open", "0 where the agency has fenced the bridge off", c.fence_open.clone());
         registry.register("releases_open", "Release requests being carried out", c.releases_open.clone());
+        registry.register("overrun_units", "Bookings above the room of their slots", c.overrun_units.clone());
         let help = "Connects since the start at which ledger and legacy system disagreed";
         registry.register("disagreements", help, c.disagreements.clone());
         registry.register("legacy_errors", "Errors of the legacy system by class", c.legacy_errors.clone());
