@@ -7,7 +7,7 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
-use crate::decide::{Desk, Effects, Event, KnownKey, Snapshot};
+use crate::decide::{Conflict, Desk, Effects, Event, KnownKey, Snapshot, Totals};
 use crate::domain::{Position, SlotKey, Timestamp, Touched};
 use crate::ledger::Decide;
 
@@ -23,9 +23,9 @@ const ASKED_MAX: usize = 4;
 #[derive(Debug, Clone, Default)]
 pub struct Seen {
     pub hot: Vec<SlotKey>,
-    pub free_units: u64,
-    /// Bookings not yet applied.
-    pub unapplied: u64,
+    pub totals: Totals,
+    /// Oldest first.
+    pub conflicts: Arc<[Conflict]>,
     pub pending_ops: u64,
     pub oldest_op: Option<Position>,
 }
@@ -75,14 +75,13 @@ impl Watched {
 
     fn look(&mut self) {
         let began = Instant::now();
-        let totals = self.desk.totals();
         let mut pending = self.desk.pending_ops();
         let oldest_op = pending.next().map(|op| op.position);
         let pending_ops = u64::from(oldest_op.is_some()) + pending.count() as u64;
         let seen = Seen {
             hot: self.desk.hot_slots(HOT_MAX),
-            free_units: totals.free,
-            unapplied: totals.unapplied,
+            totals: self.desk.totals(),
+            conflicts: self.desk.conflicts().cloned().collect(),
             pending_ops,
             oldest_op,
         };
