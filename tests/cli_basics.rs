@@ -16,6 +16,8 @@ fn run(dir: &Path, args: &[&str]) -> (Option<i32>, String, String) {
     (output.status.code(), text(&output.stdout), text(&output.stderr))
 }
 
+// Without the adapter there is no command `sql`.
+#[cfg(feature = "oracle")]
 #[test]
 fn help_is_as_documented() {
     let dir = tempfile::tempdir().unwrap();
@@ -24,6 +26,7 @@ fn help_is_as_documented() {
     insta::assert_snapshot!(text);
 }
 
+#[cfg(feature = "oracle")]
 #[test]
 fn the_statements_sent_to_oracle_are_as_documented() {
     let dir = tempfile::tempdir().unwrap();

@@ -207,3 +207,26 @@ fn a_refused_cut_is_believed_when_an_operator_confirms_it() {
     status(&|status| status["daemon"]["slots"] == 60 - gone);
     daemon.stop();
 }
+
+#[test]
+fn check_connect_looks_at_the_embedded_system() {
+    let bridge = Bridge::new();
+    let wrong = |bridge: &Bridge| {
+        let (code, text, errors) = bridge.run(&["check", "--connect", "--json"]);
+        let value: serde_json::Value = serde_json::from_str(&text).unwrap_or_else(|_| panic!("{text}{errors}"));
+        let findings = value["findings"].as_array().unwrap().iter();
+        let failures = findings.filter(|f| matches!(f["level"].as_str(), Some("wrong" | "unknown")));
+        let told: Vec<String> = failures.map(|f| f["found"].as_str().unwrap().to_owned()).collect();
+        assert_eq!((value["ok"] == true, value["failures"].as_u64()), (code == Some(0), Some(told.len() as u64)));
+        assert_eq!(code, Some(if told.is_empty() { 0 } else { 78 }), "{text}{errors}");
+        told
+    };
+    assert_eq!(wrong(&bridge), Vec::<String>::new());
+    let legacy = rusqlite::Connection::open(bridge.path().join("legacy.db")).unwrap();
+    legacy.execute_batch("UPDATE SB_FENCE SET TOKEN = 'CLOSED'").unwrap();
+    assert_eq!(wrong(&bridge), ["the fence is closed"]);
+    let site = "SELECT sql FROM sqlite_master WHERE name = 'SB_SITE'";
+    let site: String = legacy.query_row(site, [], |row| row.get(0)).unwrap();
+    legacy.execute_batch(&format!("DROP VIEW SB_SITE; {}", site.replace(" AS ADDR,", " AS ADDRESS,"))).unwrap();
+    assert_eq!(wrong(&bridge), ["SB_SITE: ADDR missing", "the fence is closed"]);
+}

@@ -94,14 +94,23 @@ fn pages_and_hints_find_what_the_embedded_reader_finds() {
     let start = |row: &Vec<Value>| row[slots.at_role(Role::Start).unwrap()].as_time().unwrap();
     let keys: Vec<String> = all.iter().step_by(7).map(key).chain(["none".to_owned()]).collect();
     let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
-    let from = all.iter().map(start).min().unwrap();
+    let (from, last) = (all.iter().map(start).min().unwrap(), all.iter().map(start).max().unwrap());
+    for (window, slots_in) in [
+        (Hint::Window { from, until: from.plus_ms(1) }, all.iter().filter(|row| start(row) == from).count()),
+        (Hint::Window { from, until: last }, all.iter().filter(|row| start(row) < last).count()),
+    ] {
+        assert_eq!(rows(&slots, &mut held, &window).unwrap().len(), slots_in, "{window:?}");
+    }
     let middle = key(&all[all.len() / 2]);
     for hint in [
         Hint::Keys(&keys),
         Hint::Tail(&middle),
         Hint::Since(Timestamp(0)),
         Hint::Since(now().plus_ms(86_400_000)),
-        Hint::Window { from: from.plus_ms(-1_000), until: from.plus_ms(86_399_000) },
+        Hint::Window { from, until: from.plus_ms(86_400_000) },
+        Hint::Window { from: from.plus_ms(1_000), until: last },
+        Hint::Window { from: last, until: last.plus_ms(1_000) },
+        Hint::Window { from, until: from },
         Hint::Keys(&[]),
     ] {
         let found = rows(&slots, &mut reader, &hint).unwrap();

@@ -1,4 +1,4 @@
--- 21_example_triggers: 예시의 변형. 카운터를 트리거가 지키는 시스템 (counter_maintained_by = trigger)을 시험할 때만.
+-- 21_example_triggers: 예시의 변형. 카운터를 트리거가 지키는 시스템 (allotment.maintained_by = trigger)을 시험할 때만.
 -- 브리지는 기관 테이블에 트리거를 만들지 않습니다: 이것은 "기관이 이미 갖고 있는 트리거"의 예입니다.
 -- A variant of the example: counters kept by a trigger. The bridge never makes triggers; this stands for one that the
 -- agency has already.

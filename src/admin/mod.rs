@@ -13,7 +13,7 @@ pub use server::{Commands, serve};
 
 use serde::{Deserialize, Serialize};
 
-use crate::domain::{ObjectName, Position, SlotKey};
+use crate::domain::{BookingId, ObjectName, Position, SlotKey};
 
 /// Name of the socket in the data folder.
 pub const SOCKET: &str = "admin.sock";
@@ -43,6 +43,12 @@ pub enum Ask {
     Settle {
         op: Position,
         result: Option<String>,
+    },
+    /// What an operator must know of bookings and units.
+    Conflicts,
+    /// Has a booking driven again that a rule of the legacy system displaced.
+    Redrive {
+        booking: BookingId,
     },
     /// A refused cut of this object is believed: its rows are really gone.
     Confirm {

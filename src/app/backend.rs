@@ -3,7 +3,6 @@
 
 use std::hash::{BuildHasher, Hash, Hasher};
 use std::sync::Arc;
-use std::time::Instant;
 
 use crate::config::{Account, Config, LegacyKind};
 use crate::legacy::sqlite::{SqliteRead, SqliteWrite};
@@ -11,7 +10,7 @@ use crate::legacy::{LegacyError, LegacyRead, LegacyWrite};
 use crate::telemetry::Metrics;
 use crate::{capture, writeback};
 
-use super::counting::{CountedRead, CountedWrite, ReadLag};
+use super::counting::{CountedRead, CountedWrite};
 use super::{StartFailed, settings};
 
 /// Opens connections that read; from any thread.
@@ -23,7 +22,6 @@ type OpenWrite = Arc<dyn Fn() -> Result<Box<dyn LegacyWrite>, LegacyError> + Sen
 pub struct Backend {
     pub read: OpenRead,
     pub write: OpenWrite,
-    pub lag: ReadLag,
     write_accounts: Vec<Account>,
 }
 
@@ -37,11 +35,10 @@ impl Backend {
     }
 
     pub fn capture(&self, metrics: &Arc<Metrics>) -> capture::Connect {
-        let (read, metrics, lag) = (self.read.clone(), metrics.clone(), self.lag.clone());
+        let (read, metrics) = (self.read.clone(), metrics.clone());
         Arc::new(move || {
             let inner = read().inspect_err(|error| metrics.legacy_failed(error.class, "read"))?;
-            let counted = CountedRead { inner, metrics: metrics.clone(), lag: lag.clone(), lag_due: Instant::now() };
-            Ok(Box::new(counted) as Box<dyn LegacyRead>)
+            Ok(Box::new(CountedRead { inner, metrics: metrics.clone() }) as Box<dyn LegacyRead>)
         })
     }
 
@@ -73,7 +70,6 @@ fn sqlite(config: &Config) -> Backend {
     Backend {
         read: Arc::new(move || Ok(Box::new(SqliteRead::open(&path)?) as Box<dyn LegacyRead>)),
         write: Arc::new(move || Ok(Box::new(SqliteWrite::open(&write)?) as Box<dyn LegacyWrite>)),
-        lag: ReadLag::new(None),
         write_accounts: Vec::new(),
     }
 }
@@ -90,7 +86,6 @@ fn oracle(config: &Config) -> Result<Backend, StartFailed> {
         write: Arc::new(
             move || Ok(Box::new(OracleWrite::open(shared.clone(), write.clone())?) as Box<dyn LegacyWrite>),
         ),
-        lag: ReadLag::new(config.oracle.max_read_lag_ms.filter(|_| config.oracle.read_connect.is_some())),
         write_accounts: config.oracle.write_accounts.clone(),
     })
 }

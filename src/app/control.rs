@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use crate::admin::{Ask, Commands, Told};
-use crate::decide::Event;
-use crate::domain::{Incarnation, ObjectName};
+use crate::decide::{ConflictKind, Event};
+use crate::domain::{BookingId, BookingStatus, EndReason, Incarnation, ObjectName};
 use crate::durable::Answer;
 use crate::intake::{Bounds, Declined, Intake};
 use crate::ledger::{Hash, Head, LedgerReader, snapshot};
@@ -14,6 +14,7 @@ use crate::legacy::stored;
 use crate::writeback::{self, Order, Orders};
 
 use super::Poller;
+use super::conflicts;
 use super::desk::Window;
 use super::meter::Condition;
 
@@ -135,12 +136,37 @@ impl Commands for Control {
                     Err(error) => Told::Error { code: "not_released".to_owned(), detail: error.to_string() },
                 }
             }
+            Ask::Conflicts => {
+                let all = self.condition.window.seen().conflicts;
+                Told::Ok(serde_json::json!({ "conflicts": all.iter().map(conflicts::told).collect::<Vec<_>>() }))
+            }
+            Ask::Redrive { booking } => self.redrive(booking),
             Ask::Confirm { object } => self.confirm(&object),
         }
     }
 }
 
 impl Control {
+    /// The desk passes over what it cannot do without a word: what came of it is read from the booking.
+    fn redrive(&self, booking: BookingId) -> Told {
+        let refused = ConflictKind::Displaced { reason: EndReason::LegacyRefused };
+        let all = self.condition.window.seen().conflicts;
+        if !all.iter().any(|conflict| conflict.booking == Some(booking) && conflict.kind == refused) {
+            let detail =
+                format!("no rule of the legacy system displaced {booking}; `slotbridge conflicts` lists those");
+            return Told::Error { code: "not_displaced".to_owned(), detail };
+        }
+        if let Err(error) = self.door.submit(Event::Redrive { booking }) {
+            return Told::Error { code: "not_redriven".to_owned(), detail: error.to_string() };
+        }
+        if self.condition.status_of(booking) == Some(BookingStatus::Displaced) {
+            let detail = "the slot has no free unit, or the person has another booking by now".to_owned();
+            return Told::Error { code: "not_redriven".to_owned(), detail };
+        }
+        tracing::info!(%booking, "a displaced booking is driven again on request");
+        Told::Ok(serde_json::json!({ "redriven": booking.to_string() }))
+    }
+
     fn confirm(&self, object: &ObjectName) -> Told {
         let capture = &self.condition.capture;
         let refused = capture.refused().into_iter().find(|cut| cut.object == *object);

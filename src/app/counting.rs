@@ -1,11 +1,9 @@
-//! The legacy ports with an eye on them: errors by class and side, and how far a standby lags.
+//! The legacy ports with an eye on them: errors by class and side.
 //!
 //! Around every connection whatever the adapter, so that no error of either side goes uncounted. Changes nothing of
 //! what passes.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
 
 use crate::domain::Value;
 use crate::legacy::{
@@ -14,52 +12,14 @@ use crate::legacy::{
 use crate::mapping::Layout;
 use crate::telemetry::Metrics;
 
-/// A standby's lag is asked for at most this often a connection.
-const LAG_EVERY: Duration = Duration::from_secs(1);
-
-/// How far reads lag. Unknown counts as too far: a refill would be asked for by what may be long sold.
-#[derive(Clone)]
-pub struct ReadLag {
-    ms: Arc<AtomicU64>,
-    max_ms: Option<u64>,
-}
-
-impl ReadLag {
-    /// `None`: reads and writes are one database.
-    pub fn new(max_ms: Option<u64>) -> ReadLag {
-        ReadLag { ms: Arc::new(AtomicU64::new(u64::MAX)), max_ms }
-    }
-
-    pub fn is_too_far(&self) -> bool {
-        self.max_ms.is_some_and(|max| self.ms.load(Ordering::Relaxed) > max)
-    }
-}
-
 pub struct CountedRead {
     pub inner: Box<dyn LegacyRead>,
     pub metrics: Arc<Metrics>,
-    pub lag: ReadLag,
-    pub lag_due: Instant,
 }
 
 impl CountedRead {
     fn counted<T>(&self, done: Result<T, LegacyError>) -> Result<T, LegacyError> {
         done.inspect_err(|error| self.metrics.legacy_failed(error.class, "read"))
-    }
-
-    fn look_at_lag(&mut self) {
-        if self.lag.max_ms.is_none() || Instant::now() < self.lag_due {
-            return;
-        }
-        self.lag_due = Instant::now() + LAG_EVERY;
-        let lag_ms = self.inner.lag_ms();
-        let lag_ms = self.counted(lag_ms);
-        if let Err(error) = &lag_ms {
-            tracing::warn!(class = error.class, %error, "nobody can tell how far the standby lags; refills stop");
-        }
-        let lag_ms = lag_ms.unwrap_or(u64::MAX);
-        self.lag.ms.store(lag_ms, Ordering::Relaxed);
-        self.metrics.counted.read_lag_ms.set(i64::try_from(lag_ms).unwrap_or(i64::MAX));
     }
 }
 
@@ -90,7 +50,6 @@ impl LegacyRead for CountedRead {
     }
 
     fn hinted(&mut self, layout: &Layout, hint: &Hint<'_>, sink: &mut RowSink<'_>) -> Result<CutInfo, LegacyError> {
-        self.look_at_lag();
         let done = self.inner.hinted(layout, hint, sink);
         self.counted(done)
     }
@@ -158,21 +117,5 @@ impl LegacyWrite for CountedWrite {
 
     fn statements(&self) -> u64 {
         self.inner.statements()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_unknown_lag_is_too_far_and_no_standby_never_lags() {
-        let lag = ReadLag::new(Some(5_000));
-        assert!(lag.is_too_far());
-        lag.ms.store(5_000, Ordering::Relaxed);
-        assert!(!lag.is_too_far());
-        lag.ms.store(5_001, Ordering::Relaxed);
-        assert!(lag.is_too_far());
-        assert!(!ReadLag::new(None).is_too_far());
     }
 }

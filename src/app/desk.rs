@@ -9,7 +9,7 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
-use crate::decide::{Desk, Effects, Event, KnownKey, Snapshot, Totals};
+use crate::decide::{Conflict, Desk, Effects, Event, KnownKey, Snapshot, Totals};
 use crate::domain::{Position, SlotKey, Timestamp, Touched};
 use crate::ledger::Decide;
 
@@ -25,14 +25,11 @@ const ASKED_MAX: usize = 4;
 #[derive(Debug, Clone, Default)]
 pub struct Seen {
     pub hot: Vec<SlotKey>,
-    pub free_units: u64,
-    /// Bookings not yet applied.
-    pub unapplied: u64,
-    /// Bookings above the room that their slots have.
-    pub overrun: u64,
+    pub totals: Totals,
+    /// Oldest first.
+    pub conflicts: Arc<[Conflict]>,
     pub pending_ops: u64,
     pub oldest_op: Option<Position>,
-    pub totals: Totals,
 }
 
 /// The readers' side of the window.
@@ -84,18 +81,15 @@ impl Watched {
 
     fn look(&mut self) {
         let began = Instant::now();
-        let totals = self.desk.totals();
         let mut pending = self.desk.pending_ops();
         let oldest_op = pending.next().map(|op| op.position);
         let pending_ops = u64::from(oldest_op.is_some()) + pending.count() as u64;
         let seen = Seen {
             hot: self.desk.hot_slots(HOT_MAX),
-            free_units: totals.free,
-            unapplied: totals.unapplied,
-            overrun: totals.overrun,
+            totals: self.desk.totals(),
+            conflicts: self.desk.conflicts().cloned().collect(),
             pending_ops,
             oldest_op,
-            totals,
         };
         *self.seen.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) = seen;
         self.look_at = began + LOOK_EVERY.max(began.elapsed() * LOOK_SHARE);

@@ -138,7 +138,7 @@ fn proved(config: &Config) -> Vec<Finding> {
             )];
         }
     };
-    let by = config.oracle.counter_maintained_by;
+    let by = config.allotment.maintained_by;
     let taking = config.allotment.modes().into_iter().filter(|(_, mode)| mode.takes());
     let judged = taking.map(|(key, mode)| match proofs.verdict(mode, by) {
         Some(proof) if proof.verdict == Verdict::Proved => {

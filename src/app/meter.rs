@@ -8,7 +8,7 @@ use tokio::sync::watch;
 use crate::answer::Answers;
 use crate::capture::Capture;
 use crate::clock::Clock;
-use crate::decide::Outcome;
+use crate::decide::{Outcome, Totals};
 use crate::domain::PartnerId;
 use crate::durable::{Consumer, Durable, Render, Rendered};
 use crate::intake::Bounds;
@@ -16,7 +16,7 @@ use crate::ledger;
 use crate::legacy::Control as LegacyControl;
 use crate::publish::api::FeedSource;
 use crate::serve::{Answered, Health};
-use crate::telemetry::metrics::{Feed, How, Legacy, Metrics, State};
+use crate::telemetry::metrics::{Feed, How, Legacy, Metrics, Reason, State};
 use crate::view::View;
 use crate::writeback;
 
@@ -100,9 +100,9 @@ impl Condition {
         counted.legacy_statements.get_or_create(&Legacy { by: "writeback".to_owned() }).set(whole(writeback));
         let seen = self.window.seen();
         counted.writeback_pending.set(whole(seen.pending_ops));
-        counted.overrun_units.set(whole(seen.overrun));
         counted.writeback_lag_ms.set(self.writeback_lag_ms());
         self.refresh_writeback();
+        self.refresh_desk();
         for partner in &self.partners {
             for feed in self.feeds.feeds(partner) {
                 let labels = Feed { partner: partner.to_string(), feed: feed.name.clone() };
@@ -114,6 +114,28 @@ impl Condition {
                 }
             }
         }
+    }
+
+    fn refresh_desk(&self) {
+        let (seen, counted) = (self.window.seen(), &self.metrics.counted);
+        let totals = &seen.totals;
+        for (state, units) in units(totals) {
+            counted.units.get_or_create(&State { state: state.to_owned() }).set(whole(units));
+        }
+        counted.slots_eroded.set(whole(totals.eroded));
+        counted.slots_unsettled.set(whole(totals.unsettled));
+        counted.overrun_units.set(whole(totals.overrun));
+        counted.lost_units.set(whole(totals.lost));
+        counted.mended_slots.set(whole(totals.mended));
+        counted.honoured.set(whole(totals.honoured));
+        counted.rechecked.set(whole(totals.rechecked));
+        counted.redriven.set(whole(totals.redriven));
+        counted.rewound.set(whole(totals.rewound));
+        counted.conflicts.set(whole(seen.conflicts.len() as u64));
+        for (reason, times) in &totals.displaced {
+            counted.displaced.get_or_create(&Reason { reason: reason.code().to_owned() }).set(whole(*times));
+        }
+        counted.read_lag_ms.set(whole(self.capture.stats().read_lag_ms));
     }
 
     fn refresh_writeback(&self) {
@@ -182,14 +204,14 @@ impl Condition {
             },
             "writeback": {
                 "status": writeback.status.code(), "pending_ops": seen.pending_ops, "in_doubt": writeback.in_doubt,
-                "lag_ms": self.writeback_lag_ms(), "free_units": seen.free_units, "unapplied": seen.unapplied,
+                "lag_ms": self.writeback_lag_ms(), "free_units": seen.totals.free, "unapplied": seen.totals.unapplied,
                 "failures": writeback.failures, "halted_by": halted_by, "switch": writeback.control.code(),
                 "fence_open": writeback.fence_open, "transactions": writeback.transactions,
                 "statements": writeback.statements, "batch_max": writeback.batch_max,
                 "releases_open": writeback.releases, "disagreements": writeback.disagreements,
             },
+            "desk": desk(&seen.totals, seen.conflicts.len()),
             "set_aside": aside,
-            "conflicts": { "overrun_units": seen.overrun },
             "legacy": { "statements_capture": capture_statements, "statements_writeback": writeback_statements },
             "feeds": feeds,
         })
@@ -225,6 +247,30 @@ impl Condition {
         };
         stats.objects.iter().map(told).collect()
     }
+}
+
+/// Of a unit, and of a booking that waits for one.
+fn units(totals: &Totals) -> [(&'static str, u64); 6] {
+    [
+        ("free", totals.free),
+        ("sold", totals.unapplied),
+        ("named", totals.converted),
+        ("returning", totals.returning),
+        ("taking", totals.taking),
+        ("pending", totals.pending),
+    ]
+}
+
+fn desk(totals: &Totals, conflicts: usize) -> serde_json::Value {
+    let units: std::collections::BTreeMap<_, _> = units(totals).into();
+    let displaced: std::collections::BTreeMap<_, _> =
+        totals.displaced.iter().map(|(reason, times)| (reason.code(), *times)).collect();
+    serde_json::json!({
+        "units": units, "slots_eroded": totals.eroded, "slots_unsettled": totals.unsettled,
+        "overrun_units": totals.overrun, "lost_units": totals.lost, "mended_slots": totals.mended,
+        "honoured": totals.honoured, "displaced": displaced, "rechecked": totals.rechecked,
+        "redriven": totals.redriven, "rewound": totals.rewound, "conflicts": conflicts,
+    })
 }
 
 fn whole(n: u64) -> i64 {

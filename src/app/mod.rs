@@ -6,6 +6,7 @@
 
 mod backend;
 mod compiled;
+mod conflicts;
 mod control;
 mod counting;
 mod desk;

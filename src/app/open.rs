@@ -174,10 +174,10 @@ impl Opening {
         let capturing = self.capture.start(&self.backend.capture(&self.metrics)).map_err(thread_failed)?;
         let capturing = Arc::new(Capturing::new(capturing));
         threads.capturing = Some(capturing.clone());
-        let lag = self.backend.lag.clone();
+        let reading = self.capture.clone();
         let around = Around {
             secrets: self.backend.secrets(),
-            reads_lag: Box::new(move || lag.is_too_far()),
+            reads_lag: Box::new(move || reading.reads_lag()),
             replayed: durable,
             orders: orders.clone(),
         };
@@ -334,7 +334,7 @@ fn beat(condition: &Arc<Condition>) -> writeback::Beat {
     let (view, window) = (condition.view.clone(), condition.window.clone());
     Box::new(move || {
         let seen = window.seen();
-        Heartbeat { position: view.durable().0, unapplied: seen.unapplied, free_units: seen.free_units }
+        Heartbeat { position: view.durable().0, unapplied: seen.totals.unapplied, free_units: seen.totals.free }
     })
 }
 

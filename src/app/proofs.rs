@@ -116,14 +116,14 @@ pub fn judge(config: &Config, files: &Files) -> Result<(), ProofFailed> {
     if config.legacy.kind != LegacyKind::Oracle || taking.is_empty() {
         return Ok(());
     }
-    let (proofs, by) = (Proofs::read(files)?, config.oracle.counter_maintained_by);
+    let (proofs, by) = (Proofs::read(files)?, config.allotment.maintained_by);
     let unproved = taking.into_iter().filter_map(|(key, mode)| {
         let why = match proofs.verdict(mode, by) {
             Some(Proof { verdict: Verdict::Proved, .. }) => return None,
             Some(proof) => format!("refuted on slot {} at {}", proof.slot, proof.at.rfc3339()),
             None => "not proved".to_owned(),
         };
-        Some(format!("{key}: mode {} with counter_maintained_by = \"{}\" is {why}", mode.code(), by.code()))
+        Some(format!("{key}: mode {} with maintained_by = \"{}\" is {why}", mode.code(), by.code()))
     });
     let missing: Vec<String> = unproved.collect();
     if missing.is_empty() { Ok(()) } else { Err(ProofFailed::Missing { missing }) }

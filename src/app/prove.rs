@@ -180,7 +180,7 @@ impl Proving {
         };
         let proof = Proof {
             mode: run.mode,
-            maintained_by: self.config.oracle.counter_maintained_by,
+            maintained_by: self.config.allotment.maintained_by,
             slot: run.slot,
             units: run.held.unwrap_or(0),
             refused,

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::config::{self, Config};
 use crate::decide::{CohortSet, NativeBeside, OnOverrun, Policy, QuietWindow, RefillPolicy, SeriesPolicy};
-use crate::domain::{Timestamp, time::MINUTE_MS, time::SECOND_MS};
+use crate::domain::{ObjectName, Timestamp, time::MINUTE_MS, time::SECOND_MS};
 use crate::register::{Register, RegisterError};
 use crate::{capture, intake, legacy, publish, serve, telemetry, writeback};
 
@@ -25,7 +25,7 @@ pub fn sqlite(config: &Config) -> legacy::sqlite::Settings {
     legacy::sqlite::Settings {
         path: legacy.path.clone(),
         allotment: config.allotment.mode,
-        maintained: maintained(config.oracle.counter_maintained_by),
+        maintained: maintained(config.allotment.maintained_by),
         person_constraint: person_constraint(legacy.person_constraint),
         busy_timeout_ms: legacy.busy_ms_max,
     }
@@ -77,7 +77,7 @@ pub fn oracle(config: &Config) -> (legacy::oracle::Settings, legacy::oracle::wri
             config::Body::Sql => write::Body::Sql,
             config::Body::Procedure => write::Body::Procedure,
         },
-        maintained: maintained(oracle.counter_maintained_by),
+        maintained: maintained(config.allotment.maintained_by),
         person_constraint: person_constraint(config.legacy.person_constraint),
         ..write::Settings::default()
     };
@@ -85,19 +85,57 @@ pub fn oracle(config: &Config) -> (legacy::oracle::Settings, legacy::oracle::wri
 }
 
 pub fn capture(config: &Config) -> capture::Settings {
-    let c = &config.capture;
+    let (c, usual) = (&config.capture, capture::Settings::default());
     capture::Settings {
         fast_interval_ms: c.fast_interval_ms,
         fast_overlap_ms: i64::from(c.fast_overlap_ms),
         sweep_interval_ms: c.sweep_interval_s * 1_000,
         sweep_overlap_ms: i64::from(c.sweep_overlap_s) * SECOND_MS,
         hot_interval_ms: c.hot_interval_ms,
+        hints: hints(c),
+        tail_interval_ms: c.tail_interval_ms,
+        tail_overlap: c.tail_overlap_keys,
+        scn_interval_ms: c.rowscn_interval_ms,
+        near_days: c.window_near_days,
+        near_interval_ms: c.window_near_interval_s * 1_000,
+        far_days: c.window_far_days,
+        far_interval_ms: c.window_far_interval_s * 1_000,
+        persons_hours: c.persons_hours.as_deref().and_then(hours),
+        page_rows_max: c.persons_page_rows,
+        read_lag_ms_max: config.oracle.max_read_lag_ms.unwrap_or(usual.read_lag_ms_max),
         full_interval_ms: c.full_cut_interval_s * 1_000,
         persons_interval_ms: c.persons_interval_h * 3_600_000,
         duty_percent_max: c.duty_percent_max,
         loss_percent_max: c.loss_percent_max,
-        ..capture::Settings::default()
+        ..usual
     }
+}
+
+/// As usual, but for the objects that are named.
+fn hints(config: &config::Capture) -> capture::Hints {
+    let mut hints = capture::Settings::default().hints;
+    for (object, kinds) in &config.hints {
+        // Judged when the file was read.
+        let Ok(object) = ObjectName::new(object) else { continue };
+        hints.insert(object, kinds.iter().copied().map(hint).collect());
+    }
+    hints
+}
+
+fn hint(kind: config::HintKind) -> capture::HintKind {
+    match kind {
+        config::HintKind::Timestamp => capture::HintKind::Timestamp,
+        config::HintKind::HotSet => capture::HintKind::HotSet,
+        config::HintKind::PkTail => capture::HintKind::PkTail,
+        config::HintKind::Window => capture::HintKind::Window,
+        config::HintKind::Rowscn => capture::HintKind::RowScn,
+    }
+}
+
+/// Judged when the file was read.
+fn hours(text: &str) -> Option<capture::Hours> {
+    let window = text.parse::<config::QuietWindow>().ok()?;
+    Some(capture::Hours { from_min: window.from_min, until_min: window.until_min })
 }
 
 pub fn writeback(config: &config::Writeback) -> writeback::Settings {
@@ -226,6 +264,35 @@ fn series_policy(settings: &config::Series, register: &Register) -> Result<Serie
 mod tests {
     use super::*;
     use crate::domain::AllotmentMode;
+
+    #[test]
+    fn how_to_read_reaches_capture() {
+        let text = "[listen]\npartners_http = \"127.0.0.1:1\"\n[capture]\ntail_overlap_keys = 7\nwindow_far_days = 9\n\
+                    window_near_interval_s = 2\nrowscn_interval_ms = 300\npersons_hours = \"22:00-05:00\"\n\
+                    persons_page_rows = 1000\n[capture.hints]\nsite = [\"window\", \"rowscn\"]\nslot = [\"pk_tail\"]\n\
+                    [oracle]\nread_connect = \"//standby/x\"\nmax_read_lag_ms = 700\n";
+        let loaded = config::load_text(std::path::Path::new("a.toml"), text, &|_| None).unwrap();
+        let of =
+            |object, kinds: &[capture::HintKind]| (ObjectName::new(object).unwrap(), kinds.iter().copied().collect());
+        let wanted = capture::Settings {
+            hints: [
+                of("site", &[capture::HintKind::Window, capture::HintKind::RowScn]),
+                of("slot", &[capture::HintKind::PkTail]),
+                of("reservation", &[capture::HintKind::Timestamp]),
+            ]
+            .into(),
+            tail_overlap: 7,
+            far_days: 9,
+            near_interval_ms: 2_000,
+            scn_interval_ms: 300,
+            persons_hours: Some(capture::Hours { from_min: 1_320, until_min: 300 }),
+            page_rows_max: 1_000,
+            read_lag_ms_max: 700,
+            ..capture::Settings::default()
+        };
+        assert_eq!(capture(&loaded.config), wanted);
+        assert_eq!(capture(&Config::default()), capture::Settings::default(), "the defaults of both agree");
+    }
 
     #[test]
     fn what_the_agency_chose_reaches_the_desk() {

@@ -45,7 +45,7 @@ impl Capture {
         if locked(&self.lag).read_at.is_some_and(is_known) {
             return Ok(());
         }
-        let ms = reader.lag_ms()?;
+        let ms = reader.lag_ms().inspect_err(|_| locked(&self.stats).reads_lag = true)?;
         *locked(&self.lag) = Lag { read_at: Some(now), ms };
         let ms_max = self.settings.read_lag_ms_max;
         let lags = ms > ms_max;
@@ -61,8 +61,8 @@ impl Capture {
         Ok(())
     }
 
-    /// Is what is read too old to take units by?
+    /// Is what is read too old to take units by? As long as nobody could tell, it is: what is asked for may be long sold.
     pub fn reads_lag(&self) -> bool {
-        locked(&self.stats).reads_lag
+        locked(&self.lag).read_at.is_none() || locked(&self.stats).reads_lag
     }
 }

@@ -52,7 +52,7 @@ pub fn allotment(command: &AllotmentCommand, out: &mut Out) -> Result<Exit, Fail
 
 fn show(config: &Config, out: &mut Out) -> Result<Exit, Failed> {
     let proofs = Proofs::read(&Files::of(&config.daemon.data_dir)).map_err(|error| proof_failed(&error))?;
-    let by = config.oracle.counter_maintained_by;
+    let by = config.allotment.maintained_by;
     let modes = config.allotment.modes();
     let standing = |mode: AllotmentMode| match proofs.verdict(mode, by) {
         _ if !mode.takes() => "needs no proof",
@@ -64,7 +64,7 @@ fn show(config: &Config, out: &mut Out) -> Result<Exit, Failed> {
             .iter()
             .map(|(key, mode)| serde_json::json!({ "key": key, "mode": mode, "standing": standing(*mode) }))
             .collect();
-        out.value(&serde_json::json!({ "counter_maintained_by": by, "modes": modes, "proofs": proofs.0 }));
+        out.value(&serde_json::json!({ "maintained_by": by, "modes": modes, "proofs": proofs.0 }));
         return Ok(Exit::Done);
     }
     let mut table = Table::new();

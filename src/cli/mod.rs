@@ -7,6 +7,7 @@ mod allotment;
 mod capture;
 mod check;
 mod config;
+mod conflicts;
 mod demo;
 mod findings;
 mod init;
@@ -96,6 +97,8 @@ enum Command {
     /// What is read of the legacy system.
     #[command(subcommand)]
     Capture(capture::CaptureCommand),
+    /// What an operator must know: bookings that were displaced, slots over-run, units lost; with what to do.
+    Conflicts(conflicts::ConflictsArgs),
     /// The ledger: check it, read it, shorten the next start.
     #[command(subcommand)]
     Ledger(ledger::LedgerCommand),
@@ -152,6 +155,7 @@ fn run(command: Command, out: &mut Out) -> Result<Exit, Failed> {
         Command::Config(command) => config::config(&command, out),
         Command::Allotment(command) => allotment::allotment(&command, out),
         Command::Capture(command) => capture::capture(&command, out),
+        Command::Conflicts(args) => conflicts::conflicts(&args, out),
         Command::Ledger(command) => ledger::ledger(&command, out),
         Command::Backup(args) => ledger::backup(&args, out),
         Command::Restore(args) => ledger::restore(&args, out),

@@ -49,18 +49,8 @@ pub fn ask_daemon(file: &ConfigFile, data_dir: Option<&PathBuf>, ask: &admin::As
 fn tables(value: &Value) -> String {
     let mut text = String::new();
     let Value::Object(sections) = value else { return format!("{value}\n") };
-    let order = [
-        "freshness",
-        "capture",
-        "daemon",
-        "writeback",
-        "set_aside",
-        "conflicts",
-        "legacy",
-        "feeds",
-        "polls",
-        "decisions",
-    ];
+    let order =
+        ["freshness", "capture", "daemon", "writeback", "desk", "set_aside", "legacy", "feeds", "polls", "decisions"];
     let known = order.iter().filter_map(|name| sections.get(*name).map(|section| (*name, section)));
     let rest = sections.iter().filter(|(name, _)| !order.contains(&name.as_str())).map(|(n, s)| (n.as_str(), s));
     for (name, section) in known.chain(rest) {
@@ -95,7 +85,7 @@ fn table(section: &Value) -> Table {
     table
 }
 
-fn plain(value: &Value) -> String {
+pub(super) fn plain(value: &Value) -> String {
     match value {
         Value::Null => "–".to_owned(),
         Value::String(text) => text.clone(),

@@ -13,6 +13,8 @@ section! {
     Allotment at "allotment" {
         /// `none`: feeds only. `on_request`: each booking asks the legacy system and is answered later. `quota`: the agency assigns units. `counter`: the bridge raises the booked count. `remaining`: it lowers the count of what is left. `capacity`: it lowers the capacity. `count_rows`: it writes placeholder reservations. A mode that takes units must be proved on Oracle first (`slotbridge allotment prove`).
         mode: AllotmentMode = AllotmentMode::Counter;
+        /// Who keeps the booked or remaining counter of a slot: the `application`, or a `trigger` on the reservation table.
+        maintained_by: Maintained = Maintained::Application;
         /// When all free units go back and none are taken, in Korean time: before recounts, clinic lists and dose orders. `"23:50-00:40"` is every day; `"mon,fri 06:00-07:00"` begins on those days.
         quiet_windows: Vec<String> = Vec::new(), eg "[\"23:50-00:40\"]";
         /// After the agency has asked for units back, none are taken from that slot for so long, in seconds.
@@ -51,6 +53,22 @@ impl Allotment {
             Some((format!("allotment.class.{code}.mode"), mode))
         });
         std::iter::once(("allotment.mode".to_owned(), self.mode)).chain(classes).collect()
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Maintained {
+    Application,
+    Trigger,
+}
+
+impl Maintained {
+    pub fn code(self) -> &'static str {
+        match self {
+            Maintained::Application => "application",
+            Maintained::Trigger => "trigger",
+        }
     }
 }
 

@@ -116,10 +116,14 @@ fn structural(file: &Path, text: &Arc<str>, message: &str, span: Option<Range<us
     let (code, message, cause, try_) = match unknown {
         Some((key, rest)) => {
             let known: Vec<&str> = rest.split('`').skip(1).step_by(2).collect();
-            // The key `legacy.mode` of earlier versions; no other section of theirs had one.
-            let is_moved = key == "mode" && known.contains(&"person_constraint");
+            // Keys of earlier versions, told by a neighbour that only their section has.
+            let moved = match key {
+                "mode" if known.contains(&"person_constraint") => Some("allotment.mode"),
+                "counter_maintained_by" => Some("allotment.maintained_by"),
+                _ => None,
+            };
             let try_ = match nearest(key, &known) {
-                _ if is_moved => "it is `allotment.mode` now".to_owned(),
+                _ if moved.is_some() => format!("it is `{}` now", moved.unwrap_or_default()),
                 Some(close) => format!("did you mean `{close}`?"),
                 None => format!("use one of {}", known.join(", ")),
             };

@@ -14,10 +14,10 @@ mod sections;
 mod validate;
 mod validate_legacy;
 
-pub use allotment::{Allotment, AllotmentClass, CapacityCut, NativeConflict, QuietWindow, WindowError};
+pub use allotment::{Allotment, AllotmentClass, CapacityCut, Maintained, NativeConflict, QuietWindow, WindowError};
 
 pub use load::{Loaded, OVERRIDES, load, load_text};
-pub use oracle::{Account, Body, Charset, Maintained, Oracle};
+pub use oracle::{Account, Body, Charset, Oracle};
 pub use problem::{Problem, Problems, Style};
 pub use reference::{commented_file, reference};
 pub use sections::{

@@ -33,8 +33,6 @@ section! {
         charset: Charset = Charset::Auto;
         /// How far the standby may lag before refills stop, in milliseconds; needs `read_connect`.
         max_read_lag_ms: Option<u64> = None, eg "5000";
-        /// Who keeps the booked or remaining counter of a slot: the `application`, or a `trigger` on the reservation table.
-        counter_maintained_by: Maintained = Maintained::Application;
         /// Longest native transaction, in milliseconds: after it, a re-check sees what a native booking had not yet committed.
         longest_native_ms: u64 = 60_000;
     }
@@ -61,20 +59,4 @@ pub enum Charset {
     Auto,
     Server,
     RawCp949,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Maintained {
-    Application,
-    Trigger,
-}
-
-impl Maintained {
-    pub fn code(self) -> &'static str {
-        match self {
-            Maintained::Application => "application",
-            Maintained::Trigger => "trigger",
-        }
-    }
 }

@@ -79,19 +79,25 @@ section! {
         /// From one look at the newest keys to the next, in milliseconds (hint `pk_tail`).
         tail_interval_ms: u64 = 1_000;
         /// How many keys before the newest known one are read again: at least the cache of the number sequence times the instances.
-        tail_overlap_keys: u64 = 1_000;
+        tail_overlap_keys: u64 = 2_000;
         /// Days from today that count as near (hint `window`).
-        window_near_days: u32 = 7;
+        window_near_days: u32 = 3;
         /// From one look at the near days to the next, in seconds.
-        window_near_interval_s: u64 = 10;
-        /// From one look at all later days to the next, in seconds.
-        window_far_interval_s: u64 = 300;
+        window_near_interval_s: u64 = 5;
+        /// Days from today that are looked at all (hint `window`).
+        window_far_days: u32 = 60;
+        /// From one look at all days after the near ones to the next, in seconds.
+        window_far_interval_s: u64 = 120;
         /// From one look at changed blocks to the next, in milliseconds (hint `rowscn`; only tables under 2,000 blocks).
         rowscn_interval_ms: u64 = 1_000;
         /// From one full cut of sites, slots and reservations to the next, in seconds.
         full_cut_interval_s: u64 = 600;
         /// From one full cut of the person register to the next, in hours.
         persons_interval_h: u64 = 24;
+        /// When a cut of the person register may begin, in Korean time; the first of a process begins at once.
+        persons_hours: Option<String> = None, eg "\"01:00-05:00\"";
+        /// Persons that one read-only transaction reads; fewer where undo_retention is short.
+        persons_page_rows: u32 = 50_000;
         /// Share of the time that one connection may keep the legacy system busy, in percent.
         duty_percent_max: u32 = 5;
         /// A cut that lost more than this share of a group's rows is not believed until an operator confirms, in percent.
@@ -106,15 +112,14 @@ section! {
 pub(super) const HINTS_DOC: SectionDoc = SectionDoc {
     path: "capture.hints",
     doc: &[
-        "What points at changed rows between full cuts, by object of the catalogue; an object that is not named has the",
-        "hints that its columns allow. `timestamp`: an indexed instant of the last change; `hot_set`: keys of slots with",
+        "What points at changed rows between full cuts, by object of the catalogue. Where nothing is named, slots have",
+        "`timestamp` and `hot_set`, reservations `timestamp`, and the others only full cuts. `timestamp`: an indexed instant of the last change; `hot_set`: keys of slots with",
         "units of ours; `pk_tail`: keys that only grow; `window`: an indexed day; `rowscn`: changed blocks.",
     ],
     keys: &[
         KeyDoc { name: "slot", doc: &["Hints of slots."], example: Some("[\"timestamp\", \"hot_set\"]") },
         KeyDoc { name: "reservation", doc: &["Hints of reservations."], example: Some("[\"timestamp\"]") },
         KeyDoc { name: "site", doc: &["Hints of sites."], example: Some("[\"timestamp\"]") },
-        KeyDoc { name: "person", doc: &["Hints of persons."], example: Some("[\"timestamp\"]") },
     ],
 };
 

@@ -4,7 +4,7 @@ use super::allotment::QuietWindow;
 use super::oracle::Account;
 use super::sections::{Config, HintKind, LegacyKind};
 use super::validate::Judge;
-use crate::domain::AllotmentMode;
+use crate::domain::{AllotmentMode, ObjectName};
 
 /// Names of Oracle 11.2 are at most so long.
 const NAME_BYTES_MAX: usize = 30;
@@ -18,6 +18,7 @@ pub(super) fn legacy(config: &Config, judge: &mut Judge<'_>) {
     lag(config, judge);
     allotment(config, judge);
     hints(config, judge);
+    reading(config, judge);
 }
 
 fn oracle(config: &Config, judge: &mut Judge<'_>) {
@@ -127,7 +128,34 @@ fn hints(config: &Config, judge: &mut Judge<'_>) {
             let cause = "only slots have units of ours";
             judge.say(&key, "no hot set".to_owned(), cause, "remove \"hot_set\"");
         }
+        if object == "person" && !hints.is_empty() {
+            let cause = "the register is read whole, by ranges of keys";
+            judge.say(
+                &key,
+                "no hints for persons".to_owned(),
+                cause,
+                "see capture.persons_interval_h and persons_hours",
+            );
+        }
+        if ObjectName::new(object).is_err() {
+            judge.say(&key, format!("`{object}` names no object"), "not a name", "use a name of mappings/catalog.toml");
+        }
     }
+}
+
+/// When the register may be read, and by how much at once; what a far day is.
+fn reading(config: &Config, judge: &mut Judge<'_>) {
+    let capture = &config.capture;
+    let (near, far) = (u64::from(capture.window_near_days), u64::from(capture.window_far_days));
+    judge.between("capture.window_far_days", far, near..=366);
+    judge.between("capture.persons_page_rows", u64::from(capture.persons_page_rows), 100..=1_000_000);
+    let Some(text) = &capture.persons_hours else { return };
+    let message = match text.parse::<QuietWindow>() {
+        Ok(hours) if hours.days == [true; 7] => return,
+        Ok(_) => format!("`{text}`: the register is read on every day"),
+        Err(error) => format!("`{text}`: {error}"),
+    };
+    judge.say("capture.persons_hours", message, "no hours of a day", "for example \"01:00-05:00\"");
 }
 
 #[cfg(test)]
@@ -150,7 +178,8 @@ mod tests {
                     schema = \"slot-bridge\"\nread_accounts = [{ name = \"SB\", secret_file = \"a\" }, { name = \"SB\", secret_file = \"b\" }]\n\
                     write_accounts = [{ name = \"SB\", secret_file = \"c\" }]\n\
                     [allotment]\nmode = \"count_rows\"\nquiet_windows = [\"25:00-26:00\"]\npending_max = 0\n\
-                    [allotment.class.leftover]\nmod = \"quota\"\n[capture.hints]\nsite = [\"hot_set\", \"hot_set\"]\n";
+                    [allotment.class.leftover]\nmod = \"quota\"\n[capture]\nwindow_far_days = 1\npersons_hours = \"sun 01:00-05:00\"\n\
+                    [capture.hints]\nsite = [\"hot_set\", \"hot_set\"]\nperson = [\"timestamp\"]\n";
         insta::assert_snapshot!(problems(text).render(crate::config::Style::Plain));
     }
 
@@ -180,5 +209,8 @@ mod tests {
         let found = problems("[legacy]\nmode = \"counter\"\n");
         assert_eq!((found.len(), found.0[0].code), (1, "config.unknown_key"));
         assert!(found.0[0].try_.contains("allotment.mode"), "{found}");
+        let found = problems("[oracle]\ncounter_maintained_by = \"trigger\"\n");
+        assert_eq!((found.len(), found.0[0].code), (1, "config.unknown_key"));
+        assert!(found.0[0].try_.contains("`allotment.maintained_by`"), "{found}");
     }
 }

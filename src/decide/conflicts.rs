@@ -53,6 +53,11 @@ pub struct Totals {
     pub free: u64,
     /// Bookings not yet applied.
     pub unapplied: u64,
+    /// Named bookings in the legacy system.
+    pub converted: u64,
+    /// Units on their way back, and units asked for.
+    pub returning: u64,
+    pub taking: u64,
     /// On-request bookings that wait.
     pub pending: u64,
     /// Slots that are frozen until they are mended.
@@ -125,6 +130,9 @@ impl Desk {
         for slot in &self.book.slots {
             totals.free += u64::from(slot.units.free());
             totals.unapplied += u64::from(slot.units.booked);
+            totals.converted += u64::from(slot.units.converted);
+            totals.returning += u64::from(slot.units.returning);
+            totals.taking += u64::from(slot.units.taking);
             totals.eroded += u64::from(slot.eroded);
             totals.unsettled += u64::from(slot.unsettled && slot.fact.is_some());
             totals.overrun += u64::from(slot.overrun);

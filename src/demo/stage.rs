@@ -261,7 +261,7 @@ fn config(dir: &Path, legacy: &Path, address: SocketAddr, series: Vec<SeriesId>,
     if options.mode == AllotmentMode::CountRows {
         config.allotment.placeholder_view = Some("SB_PLACEHOLDER".to_owned());
     }
-    config.oracle.counter_maintained_by = options.maintained;
+    config.allotment.maintained_by = options.maintained;
     config.writeback.backoff_ms_max = BACKOFF_MS_MAX;
     config.mappings.dir = dir.join("mappings");
     config.secrets.key_dir = dir.join("keys");

@@ -49,6 +49,12 @@ pub struct How {
     pub how: String,
 }
 
+/// Why bookings were displaced: codes of `EndReason`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct Reason {
+    pub reason: String,
+}
+
 /// Which connection: `capture`, `writeback`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct Legacy {
@@ -83,8 +89,19 @@ pub struct Counted {
     pub agency_switch: Family<State, Gauge>,
     pub fence_open: Gauge,
     pub releases_open: Gauge,
-    pub overrun_units: Gauge,
     pub disagreements: Family<How, Gauge>,
+    pub units: Family<State, Gauge>,
+    pub slots_eroded: Gauge,
+    pub slots_unsettled: Gauge,
+    pub overrun_units: Gauge,
+    pub lost_units: Gauge,
+    pub mended_slots: Gauge,
+    pub honoured: Gauge,
+    pub displaced: Family<Reason, Gauge>,
+    pub rechecked: Gauge,
+    pub redriven: Gauge,
+    pub rewound: Gauge,
+    pub conflicts: Gauge,
     pub legacy_errors: Family<Failure, Counter>,
     pub read_lag_ms: Gauge,
     pub password_days: Gauge,
@@ -150,9 +167,9 @@ impl Default for Metrics {
         registry.register("agency_switch", "1 for what the agency's switch says", c.agency_switch.clone());
         registry.register("fence_open", "0 where the agency has fenced the bridge off", c.fence_open.clone());
         registry.register("releases_open", "Release requests being carried out", c.releases_open.clone());
-        registry.register("overrun_units", "Bookings above the room of their slots", c.overrun_units.clone());
         let help = "Connects since the start at which ledger and legacy system disagreed";
         registry.register("disagreements", help, c.disagreements.clone());
+        register_desk(&mut registry, c);
         registry.register("legacy_errors", "Errors of the legacy system by class", c.legacy_errors.clone());
         registry.register(
             "password_days",
@@ -164,6 +181,23 @@ impl Default for Metrics {
         registry.register("job_success_timestamp_seconds", help, c.job_success_at.clone());
         Metrics { counted, batch_entries, freshness, registry: Mutex::new(registry) }
     }
+}
+
+/// The desk's sums; those that only grow are counted since the ledger began, across restarts.
+fn register_desk(registry: &mut Registry, c: &Counted) {
+    let help = "Units by state; free ones are held unused. pending: bookings that wait for one";
+    registry.register("units", help, c.units.clone());
+    registry.register("slots_eroded", "Slots frozen until they are mended", c.slots_eroded.clone());
+    registry.register("slots_unsettled", "Slots in question after a restore", c.slots_unsettled.clone());
+    registry.register("overrun_units", "Bookings above the room there is", c.overrun_units.clone());
+    registry.register("lost_units", "Units that mends gave up, since the ledger began", c.lost_units.clone());
+    registry.register("mended_slots", "Mends since the ledger began", c.mended_slots.clone());
+    registry.register("honoured", "Bookings honoured without a unit", c.honoured.clone());
+    registry.register("displaced", "Bookings displaced, by reason", c.displaced.clone());
+    registry.register("rechecked", "Persons looked for again after write-back", c.rechecked.clone());
+    registry.register("redriven", "Bookings sent again", c.redriven.clone());
+    registry.register("rewound", "Ops undone by a restore of the legacy system", c.rewound.clone());
+    registry.register("conflicts", "Lines of `slotbridge conflicts`", c.conflicts.clone());
 }
 
 impl Metrics {

@@ -124,7 +124,7 @@ async fn a_restored_legacy_system_gets_every_acknowledged_booking_again_once() {
     assert!(!over.is_empty() && over.iter().all(|slot| full.contains(slot)), "{:?}", found.oversold);
     let beyond: i64 = found.oversold.iter().map(|slot| slot.reserved + slot.escrow - slot.capacity).sum();
     bridge
-        .until("the overrun to be reported", || (bridge.status()["conflicts"]["overrun_units"] == beyond).then_some(()))
+        .until("the overrun to be reported", || (bridge.status()["desk"]["overrun_units"] == beyond).then_some(()))
         .await;
     assert_eq!(bridge.metric("slotbridge_overrun_units").await, Some(beyond as f64));
     assert_eq!(process.stop(), Some(0), "{}", bridge.scene.log());

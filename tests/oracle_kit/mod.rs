@@ -217,6 +217,12 @@ impl Server {
         self.ctl().execute(sql, params![name, object, privilege]).expect("a grant");
     }
 
+    /// Of every user, for new sessions.
+    pub fn revoke(&self, object: &str, privilege: &str) {
+        let sql = "DELETE FROM fake_grants WHERE object = upper(?1) AND privilege = upper(?2)";
+        assert!(self.ctl().execute(sql, params![object, privilege]).expect("a side file") > 0, "no such grant");
+    }
+
     /// charset, banner, version, instance, host, role, undo_retention, skew_s, lock_wait_ms; for new sessions.
     pub fn param(&self, name: &str, value: &str) {
         self.ctl().execute("INSERT OR REPLACE INTO fake_params VALUES (?1, ?2)", [name, value]).expect("a parameter");

@@ -170,7 +170,7 @@ pub fn policy(class: ErrorClass) -> Policy {
             Action::WaitForStandby,
             "standby_late",
             Some(
-                "the standby applies redo too late, see V$DATAGUARD_STATS; remove oracle.read_connect_string to read the primary",
+                "the standby applies redo too late, see V$DATAGUARD_STATS; remove oracle.read_connect to read the primary",
             ),
         ),
         ErrorClass::Resource => row(
@@ -239,11 +239,11 @@ pub fn hint_of(code: Code) -> Option<&'static str> {
         Code::Ora(1045) => "the account lacks CREATE SESSION: run deploy/oracle/10_accounts.sql",
         Code::Ora(28_040) => {
             "server and client share no logon protocol: use Instant Client 19, or set \
-             SQLNET.ALLOWED_LOGON_VERSION_CLIENT in the sqlnet.ora of oracle.config_dir"
+             SQLNET.ALLOWED_LOGON_VERSION_CLIENT in the sqlnet.ora of oracle.tns_admin"
         }
         Code::Ora(3134) => "the server is older than 11.2, or the client too new for it: use Instant Client 19",
-        Code::Ora(12154) => "the connect string names nothing: check oracle.connect_string and tnsnames.ora",
-        Code::Ora(16_000) => "this database is open for reading only: point oracle.connect_string at the primary",
+        Code::Ora(12154) => "the connect string names nothing: check oracle.connect and tnsnames.ora",
+        Code::Ora(16_000) => "this database is open for reading only: point oracle.connect at the primary",
         Code::Dpi(1047) => "no Oracle client library was found: `slotbridge doctor` says where it was looked for",
         Code::Dpi(1072) => "this Oracle client is not supported: use Instant Client 19",
         Code::Ora(1033 | 1034 | 1089 | 1090 | 27_101) => "the instance is starting, stopping or down",

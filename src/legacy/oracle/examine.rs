@@ -47,26 +47,34 @@ pub fn examine(settings: Settings, expected: &Expected) -> Vec<Finding> {
         }
     };
     found.push(client(&oracle));
-    let read = accounts::logons(&oracle, Account::Read, &mut found);
-    let write = accounts::logons(&oracle, Account::Write, &mut found);
+    let mut read = accounts::logons(&oracle, Account::Read, &mut found);
+    let mut write = accounts::logons(&oracle, Account::Write, &mut found);
     let mut look = Look { oracle, expected, found };
-    match read {
-        Some(mut session) => {
-            look.clock(&mut session, Account::Read);
-            look.views(&mut session);
-            look.statements(&mut session, Account::Read);
-            look.undo_retention(&mut session);
-            look.may_not_write(&mut session);
+    match read.first_mut() {
+        Some(session) => {
+            look.clock(session, Account::Read);
+            look.views(session);
+            look.undo_retention(session);
         }
         None => look.unseen("views, undo retention, privileges of the read account", Account::Read),
     }
-    match write {
-        Some(mut session) => {
-            look.clock(&mut session, Account::Write);
-            look.statements(&mut session, Account::Write);
-            look.agency(&mut session);
+    // Each account has grants of its own: what one may, the other may lack.
+    for session in &mut read {
+        look.statements(session, Account::Read);
+        look.may_not_write(session);
+    }
+    match write.first_mut() {
+        Some(session) => {
+            look.clock(session, Account::Write);
+            look.agency(session);
         }
         None => look.unseen("statements that write, switch, fence", Account::Write),
+    }
+    for session in &mut write {
+        look.statements(session, Account::Write);
+        if expected.body == Body::Procedure {
+            look.may_not_read(session);
+        }
     }
     look.found
 }

@@ -231,7 +231,7 @@ impl Session {
         };
         session.apply_state(oracle.settings())?;
         if account == Account::Write && !matches!(session.server.role.as_str(), "PRIMARY" | "") {
-            let words = format!("oracle.connect_string leads to a {}: bookings need the primary", session.server.role);
+            let words = format!("oracle.connect leads to a {}: bookings need the primary", session.server.role);
             return Err(Failure::own(ErrorClass::Operator, Step::Logon, "logon", words));
         }
         Ok(session)

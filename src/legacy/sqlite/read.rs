@@ -103,7 +103,7 @@ impl LegacyRead for SqliteRead {
             Hint::Window { from, until } => {
                 let start = quoted(role_column(layout, Role::Start)?)?;
                 let tail = format!("WHERE {start} >= ?1 AND {start} < ?2");
-                self.tail(layout, &tail, &[&wall::stamp(*from), &wall::stamp(*until)], sink)
+                self.tail(layout, &tail, &[&wall::bound(*from), &wall::bound(*until)], sink)
             }
             // SQLite has no commit numbers: every row may have changed.
             Hint::Scn(_) => self.tail(layout, "", &[], sink),
@@ -140,7 +140,7 @@ impl SqliteRead {
         sink: &mut RowSink<'_>,
     ) -> Result<CutInfo, LegacyError> {
         let tail = format!("WHERE {} >= ?1", quoted(role_column(layout, Role::UpdatedAt)?)?);
-        self.tail(layout, &tail, &[&wall::stamp(since)], sink)
+        self.tail(layout, &tail, &[&wall::bound(since)], sink)
     }
 
     fn by_keys(&mut self, layout: &Layout, keys: &[&str], sink: &mut RowSink<'_>) -> Result<CutInfo, LegacyError> {

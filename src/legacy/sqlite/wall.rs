@@ -41,6 +41,14 @@ pub(crate) fn stamp(at: Timestamp) -> String {
     format!("{}.{ms:03}", at.seoul_text())
 }
 
+/// The shortest text of the instant. Texts are compared by bytes, and a column may hold days, seconds or milliseconds:
+/// the shortest sorts with or before every other text of the same instant, and after all of earlier ones.
+pub(crate) fn bound(at: Timestamp) -> String {
+    let text = stamp(at);
+    let text = text.strip_suffix(".000").unwrap_or(&text);
+    text.strip_suffix(" 00:00:00").unwrap_or(text).to_owned()
+}
+
 /// Year, month and day in Seoul.
 pub(crate) fn civil(seoul_day: i32) -> (i64, i64, i64) {
     let z = i64::from(seoul_day) + 719_468;
@@ -91,6 +99,9 @@ mod tests {
         }
         assert_eq!(parse("2026-11-22 20:00:00.250"), Some(Timestamp(1_795_345_200_250)));
         assert_eq!(stamp(Timestamp(1_795_345_200_250)), "2026-11-22 20:00:00.250");
+        for text in ["2026-11-22 20:00:00.250", "2026-11-22 20:00:00", "2026-11-22"] {
+            assert_eq!(parse(text).map(bound).as_deref(), Some(text));
+        }
         assert_eq!(parse("1957-02-28"), Timestamp::parse_seoul("1957-02-28 00:00:00").ok());
     }
 

@@ -58,7 +58,7 @@ impl SqliteWrite {
             return Err(operator(&message));
         }
         if books.column_changes().is_some() && meta.maintained != settings.maintained.code() {
-            return Err(operator("counter_maintained_by is not what the file was made with"));
+            return Err(operator("allotment.maintained_by is not what the file was made with"));
         }
         if settings.allotment == AllotmentMode::CountRows
             && one_row::<i64>(&connection, "SELECT COUNT(*) FROM SB_PLACEHOLDER")? == 0

@@ -29,10 +29,10 @@ const READS: [Statement<'static>; 2] = [
     Statement { id: "check.read.booking", text: "SELECT 1 FROM SB_BOOKING WHERE 1 = 0" },
 ];
 
-/// Logs on with every account of the role; the last session that opened is handed on.
-pub(super) fn logons(oracle: &Oracle, account: Account, found: &mut Vec<Finding>) -> Option<Session> {
+/// Logs on with every account of the role; at most two.
+pub(super) fn logons(oracle: &Oracle, account: Account, found: &mut Vec<Finding>) -> Vec<Session> {
     let logins = oracle.settings().logins(account).to_vec();
-    let mut open = None;
+    let mut open = Vec::new();
     for login in &logins {
         match Session::open_with(oracle, account, login) {
             Ok(mut session) => {
@@ -52,7 +52,7 @@ pub(super) fn logons(oracle: &Oracle, account: Account, found: &mut Vec<Finding>
                     Finding::of("oracle.server", Level::Note, note.clone(), cause, fix)
                 }));
                 found.push(expiry(&mut session));
-                open = Some(session);
+                open.push(session);
             }
             Err(failure) => found.push(Finding::of(
                 "oracle.logon",

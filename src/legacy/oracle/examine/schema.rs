@@ -81,7 +81,7 @@ impl Look<'_> {
                     self.add(Finding::of(
                         "oracle.statement",
                         Level::Wrong,
-                        format!("{}: {}", entry.id(), told(&failure)),
+                        format!("{}: {}: {}", session.user(), entry.id(), told(&failure)),
                         "the server does not accept this statement of the catalogue from this account",
                         format!("{}; its text: slotbridge sql --list", hint(&failure)),
                     ));
@@ -89,7 +89,8 @@ impl Look<'_> {
             }
         }
         if refused == 0 {
-            let seen = format!("{parsed} statements of role {} parsed by the server", account.code());
+            let user = session.user();
+            let seen = format!("{user}: {parsed} statements of role {} parsed by the server", account.code());
             self.add(Finding::fine("oracle.statement", seen));
         }
     }

@@ -5,8 +5,9 @@ use std::sync::Arc;
 use rusqlite::functions::FunctionFlags;
 use rusqlite::{Connection, Error, OptionalExtension};
 
-use super::errors::OraError;
+use super::errors::{self, OraError};
 use super::execute::cells_of;
+use super::raw::Statement;
 use super::session::{Fail, Session};
 use super::{Shared, lock, sb_api};
 use crate::lex::Token;
@@ -48,16 +49,31 @@ pub fn run(session: &mut Session, text: &str, row: Option<&Vec<Cell>>) -> Result
     let names = shape::binds(&tokens, shape::BEGIN);
     let mut values: Vec<Cell> = row.cloned().unwrap_or_default();
     values.resize(names.len(), Cell::Null);
-    let body: &[Token] = match tokens.as_slice() {
-        [first, inner @ .., end, semicolon] if first.is("BEGIN") && end.is("END") && semicolon.is_sym(";") => inner,
-        [first, inner @ ..] if first.is("CALL") => inner,
-        _ => return Err(OraError::new(6550, "line 1, column 1:\nPLS-00103: not a block that this server knows").into()),
-    };
-    for call in body.split(|token| token.is_sym(";")).filter(|call| !call.is_empty()) {
+    for call in calls(&tokens)? {
         one(session, call, &names, &mut values)?;
     }
     let reply = Reply::Changed { rows: 0, counts: Vec::new(), errors: Vec::new(), returned: Vec::new() };
     Ok((reply, cells_of(&values)))
+}
+
+/// The statements of a block, without their semicolons.
+fn calls(tokens: &[Token]) -> Result<impl Iterator<Item = &[Token]>, OraError> {
+    let body: &[Token] = match tokens {
+        [first, inner @ .., end, semicolon] if first.is("BEGIN") && end.is("END") && semicolon.is_sym(";") => inner,
+        [first, inner @ ..] if first.is("CALL") => inner,
+        _ => return Err(OraError::new(6550, "line 1, column 1:\nPLS-00103: not a block that this server knows")),
+    };
+    Ok(body.split(|token| token.is_sym(";")).filter(|call| !call.is_empty()))
+}
+
+/// `package.procedure` of a call, without an owner, and where its arguments begin.
+fn path(call: &[Token]) -> (String, usize) {
+    let open = call.iter().position(|token| token.is_sym("(")).unwrap_or(call.len());
+    let mut path: Vec<String> = call[..open].iter().filter_map(Token::name).collect();
+    if path.len() > 2 {
+        path.remove(0);
+    }
+    (path.join("."), open)
 }
 
 /// `package.procedure(arguments)`, `NULL`, or `:out := literal`.
@@ -72,11 +88,7 @@ fn one(session: &mut Session, call: &[Token], names: &[String], values: &mut [Ce
             return Ok(());
         }
     }
-    let open = call.iter().position(|token| token.is_sym("(")).unwrap_or(call.len());
-    let mut path: Vec<String> = call[..open].iter().filter_map(Token::name).collect();
-    if path.len() > 2 {
-        path.remove(0); // the owner
-    }
+    let (path, open) = path(call);
     let mut arguments = Vec::new();
     let mut targets = Vec::new();
     let inner = call.get(open + 1..call.len().saturating_sub(1)).unwrap_or_default();
@@ -90,7 +102,7 @@ fn one(session: &mut Session, call: &[Token], names: &[String], values: &mut [Ce
         });
         targets.push(target);
     }
-    procedure(session, &path.join("."), &mut arguments)?;
+    procedure(session, &path, &mut arguments)?;
     for (argument, target) in arguments.into_iter().zip(targets) {
         if let Some(at) = target {
             values[at] = argument;
@@ -113,16 +125,34 @@ fn procedure(session: &mut Session, path: &str, arguments: &mut [Cell]) -> Resul
         "DBMS_APPLICATION_INFO.SET_ACTION" => session.attribute("ACTION", &word(0))?,
         "DBMS_APPLICATION_INFO.SET_CLIENT_INFO" => session.attribute("CLIENT_INFO", &word(0))?,
         "DBMS_SESSION.SET_IDENTIFIER" => session.attribute("CLIENT_IDENTIFIER", &word(0))?,
+        "DBMS_SQL.PARSE" => parse(session, &word(1))?,
         "COMMIT" => session.commit()?,
         "ROLLBACK" => session.rollback(),
         _ => match path.strip_prefix("SB_API.") {
             Some(name) if may_execute(session) => sb_api::call(session, name, arguments)?,
-            _ => {
-                let name = path.split('.').next().unwrap_or("");
-                let text = format!("line 1, column 7:\nPLS-00201: identifier '{name}' must be declared");
-                return Err(OraError::new(6550, text).into());
-            }
+            _ => return Err(undeclared(path).into()),
         },
+    }
+    Ok(())
+}
+
+fn undeclared(path: &str) -> OraError {
+    let name = path.split('.').next().unwrap_or("");
+    OraError::new(6550, format!("line 1, column 7:\nPLS-00201: identifier '{name}' must be declared"))
+}
+
+/// Syntax, names and rights of a text as running it would meet them; nothing runs.
+fn parse(session: &mut Session, text: &str) -> Result<(), Fail> {
+    let planned = session.planned(text)?;
+    session.check_grants(&planned.plan)?;
+    if shape::is_block(planned.plan.kind) {
+        let tokens = sql::tokens(text).map_err(|(code, text)| OraError { code, text })?;
+        let mut paths = calls(&tokens)?.map(|call| path(call).0);
+        let known = |path: &String| path.starts_with("DBMS_") || path.starts_with("SB_API.") && may_execute(session);
+        return paths.find(|path| !known(path)).map_or(Ok(()), |path| Err(undeclared(&path).into()));
+    }
+    for statement in &planned.plan.statements {
+        Statement::prepare(&session.connection, statement).map_err(|failure| errors::plain(&failure))?;
     }
     Ok(())
 }
