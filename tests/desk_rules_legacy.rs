@@ -323,3 +323,46 @@ fn rule_32_what_a_lost_life_of_the_ledger_did_bars_and_counts_and_its_units_are_
     let Outcome::Booked { slot, .. } = t.book(naver(), ask) else { panic!("not booked") };
     assert_eq!(slot.remaining, 8);
 }
+
+#[test]
+fn a_cancelled_booking_whose_convert_finds_no_unit_is_cancelled() {
+    let mut t = Table::new();
+    t.stocked("A", 10);
+    let id = t.booked(naver(), "A", 1);
+    let convert = op(&mut t, |what| matches!(what, OpWhat::Convert { .. }));
+    t.request(naver(), Ask::Cancel { booking: id, if_match: None });
+    let granted = t.desk.units(&key("A")).unwrap().granted;
+    t.done(&convert, eroded());
+    assert_eq!((t.booking(id).status, t.booking(id).sync), (BookingStatus::Cancelled, Sync::Rejected));
+    let units = t.desk.units(&key("A")).unwrap();
+    assert_eq!((units.booked, units.converted, units.granted), (0, 0, granted - 1), "the unit was not there");
+    let mend = mend(&mut t);
+    t.done(&mend, OpResult::Mended { added: 0, lost: 0, over: 0 });
+    assert!(t.claim().iter().all(|op| matches!(op.what, OpWhat::Return { .. } | OpWhat::Take { .. })));
+    t.restarted(vec![Fact::Slot(slot("A", 10))], policy());
+}
+
+#[test]
+fn rule_28_a_cancel_that_runs_before_its_convert_was_driven_again_is_asked_anew() {
+    for answer in [OpResult::Rejected { reason: Rejection::LegacyRule }, OpResult::TurnedBack] {
+        let mut t = Table::new();
+        t.stocked("A", 10);
+        let take = t.take_op();
+        let (id, convert) = t.applied(naver(), "A", 1);
+        t.request(naver(), Ask::Cancel { booking: id, if_match: None });
+        let cancel = op(&mut t, |what| matches!(what, OpWhat::Cancel { .. }));
+        fence(&mut t, Some((1, take)), true);
+        t.done(&cancel, answer);
+        assert_eq!(t.booking(id).status, BookingStatus::Cancelling);
+        assert_eq!(t.desk.units(&key("A")).unwrap().booked, 1, "its convert is on the way");
+        t.restarted(vec![Fact::Slot(slot("A", 10))], policy());
+        let again = op(&mut t, |what| matches!(what, OpWhat::Convert { .. }));
+        assert_eq!(again, convert);
+        t.done(&again, converted());
+        let anew = op(&mut t, |what| matches!(what, OpWhat::Cancel { .. }));
+        assert_ne!(anew.position, cancel.position, "an op that was answered only repeats its answer");
+        t.done(&anew, OpResult::TurnedBack);
+        let units = t.desk.units(&key("A")).unwrap();
+        assert_eq!((t.booking(id).status, units.booked, units.converted), (BookingStatus::Cancelled, 0, 0));
+    }
+}

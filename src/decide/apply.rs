@@ -92,11 +92,7 @@ impl Book {
                 self.apply_displaced(position, at, *booking, *reason, *cancel)
             }
             What::Redriven { booking } => self.apply_redriven(position, at, *booking),
-            What::CancelAgain { booking } => {
-                let Some(of) = self.bookings.get_mut(booking) else { return Err(misfit("the booking is unknown")) };
-                of.cancel = Some(position);
-                self.stands_again(*booking)
-            }
+            What::CancelAgain { booking } => self.apply_cancel_again(position, at, *booking),
             What::NativeBeside { booking } => {
                 let Some(of) = self.bookings.get(booking) else { return Err(misfit("the booking is unknown")) };
                 let slot = of.slot.clone();

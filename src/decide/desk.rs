@@ -187,6 +187,7 @@ impl Desk {
                 }
                 self.recheck_later(person, series);
             }
+            OpWhat::Cancel { booking, .. } => self.cancel_overtook(booking, effects),
             OpWhat::Mend { .. } => {
                 self.mended(no, effects);
                 // A mend that found nothing: the fact from before it would show the same erosion again.

@@ -91,7 +91,10 @@ impl Book {
                     self.note(position, at, &slot, Some(id), ConflictKind::Overrun { units: 1 });
                 }
             }
-            OpResult::Rejected { reason: Rejection::EscrowEroded } if booking.tries < CONVERT_TRIES_MAX => {
+            // One that is being cancelled needs no unit any more: it ends below, with its cancel op.
+            OpResult::Rejected { reason: Rejection::EscrowEroded }
+                if booking.tries < CONVERT_TRIES_MAX && booking.status != BookingStatus::Cancelling =>
+            {
                 booking.tries += 1;
                 booking.sync = Sync::Queued;
                 self.stall(no, id);
@@ -189,7 +192,14 @@ impl Book {
         let misfit = |what| ReplayError::DoesNotFit { position, what };
         let Some(booking) = self.bookings.get_mut(&id) else { return Err(misfit("the booking is unknown")) };
         if !booking.stands {
-            return Err(misfit("what is cancelled was not written"));
+            // Nothing to cancel. Where its convert runs again after a restore, the desk asks for another cancel.
+            match booking.is_open() {
+                true => booking.cancel = None,
+                false if booking.status == BookingStatus::Cancelling => booking.status = BookingStatus::Cancelled,
+                false => {}
+            }
+            self.touch_booking(id, position, at);
+            return Ok(());
         }
         (booking.stands, booking.ended) = (false, position);
         if booking.status == BookingStatus::Cancelling {

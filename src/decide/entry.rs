@@ -58,7 +58,8 @@ pub enum What {
     Displaced { booking: BookingId, reason: EndReason, cancel: bool },
     /// A booking is written back once more: this position names its new convert op.
     Redriven { booking: BookingId },
-    /// A reservation of an ended booking stands in a restored legacy system: this position names a new cancel op.
+    /// A reservation of an ended booking stands in a restored legacy system, or its cancel op was refused or came too
+    /// early: this position names a new cancel op.
     CancelAgain { booking: BookingId },
     /// A native booking of the same person stands beside this one, which is kept (rule 10, `earliest_wins`).
     NativeBeside { booking: BookingId },

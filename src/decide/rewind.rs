@@ -80,6 +80,30 @@ impl Book {
         Ok(())
     }
 
+    /// A booking without a cancel op that it needs gets a new one: an op that was answered only repeats its answer.
+    pub(super) fn apply_cancel_again(
+        &mut self,
+        position: Position,
+        at: Timestamp,
+        id: BookingId,
+    ) -> Result<(), ReplayError> {
+        let misfit = |what| ReplayError::DoesNotFit { position, what };
+        let Some(booking) = self.bookings.get_mut(&id) else { return Err(misfit("the booking is unknown")) };
+        let waits = booking.waits_for_cancel();
+        booking.cancel = Some(position);
+        if !waits {
+            return self.stands_again(id);
+        }
+        if booking.stands {
+            booking.sync = Sync::Applied;
+        }
+        let (slot, of_person) = (booking.slot.clone(), (booking.person, booking.series.clone()));
+        let what = OpWhat::Cancel { booking: id, convert: booking.convert };
+        self.add_op(Op { position, slot, what }, Some(of_person));
+        self.touch_booking(id, position, at);
+        Ok(())
+    }
+
     /// The reservation of an ended booking may stand in the legacy system: its cancel op runs (again).
     pub(super) fn stands_again(&mut self, id: BookingId) -> Result<(), ReplayError> {
         let misfit = |what| ReplayError::DoesNotFit { position: id.0, what };
@@ -100,6 +124,14 @@ impl Book {
 }
 
 impl Desk {
+    /// A cancel that the worker had when a restore made the convert run again was answered before the convert: a new one
+    /// follows it.
+    pub(super) fn cancel_overtook(&mut self, id: BookingId, effects: &mut Effects) {
+        if self.book.bookings.get(&id).is_some_and(|booking| booking.is_open() && booking.waits_for_cancel()) {
+            self.persist(What::CancelAgain { booking: id }, effects);
+        }
+    }
+
     pub(super) fn fence(&mut self, ticket: u64, last_op: Option<OpId>, ours: bool, effects: &mut Effects) {
         let agreement = self.agreement(last_op, ours);
         let agreement = match agreement {
