@@ -344,7 +344,7 @@ fn a_cancelled_booking_whose_convert_finds_no_unit_is_cancelled() {
 
 #[test]
 fn rule_28_a_cancel_that_runs_before_its_convert_was_driven_again_is_asked_anew() {
-    for answer in [OpResult::Rejected { reason: Rejection::LegacyRule }, OpResult::TurnedBack] {
+    for answer in [OpResult::Rejected { reason: Rejection::ReservationMissing }, OpResult::TurnedBack] {
         let mut t = Table::new();
         t.stocked("A", 10);
         let take = t.take_op();
@@ -365,4 +365,47 @@ fn rule_28_a_cancel_that_runs_before_its_convert_was_driven_again_is_asked_anew(
         let units = t.desk.units(&key("A")).unwrap();
         assert_eq!((t.booking(id).status, units.booked, units.converted), (BookingStatus::Cancelled, 0, 0));
     }
+}
+
+#[test]
+fn a_cancel_that_the_legacy_system_refuses_is_not_told_as_done() {
+    let mut t = Table::new();
+    t.stocked("A", 10);
+    let (id, convert) = t.applied(naver(), "A", 1);
+    t.reservation("A", 1, true, Some(convert.position));
+    let before = t.desk.units(&key("A")).unwrap();
+    t.request(naver(), Ask::Cancel { booking: id, if_match: None });
+    let cancel = op(&mut t, |what| matches!(what, OpWhat::Cancel { .. }));
+    t.done(&cancel, OpResult::Rejected { reason: Rejection::ReservationDone });
+    let refused = |t: &mut Table| (t.booking(id).status, t.booking(id).sync, t.desk.units(&key("A")).unwrap());
+    assert_eq!(refused(&mut t), (BookingStatus::Cancelling, Sync::Rejected, before));
+    let kind = ConflictKind::CancelRefused { reason: Rejection::ReservationDone };
+    assert!(t.desk.conflicts().any(|c| (c.booking, c.kind) == (Some(id), kind)));
+    t.restarted(vec![Fact::Slot(slot("A", 10))], policy());
+    t.step(Event::Redrive { booking: id });
+    t.step(Event::Redrive { booking: id });
+    assert_eq!(t.desk.conflicts().count(), 0);
+    let again = op(&mut t, |what| matches!(what, OpWhat::Cancel { .. }));
+    assert_ne!(again.position, cancel.position);
+    t.done(&again, OpResult::Rejected { reason: Rejection::LegacyRule });
+    assert_eq!(refused(&mut t), (BookingStatus::Cancelling, Sync::Rejected, before));
+    // The agency cancels it itself.
+    t.reservation("A", 1, true, Some(convert.position));
+    t.reservation("A", 1, false, Some(convert.position));
+    assert_eq!((t.booking(id).status, t.desk.conflicts().count()), (BookingStatus::Cancelled, 0));
+    assert_eq!(t.booking(id).reason, Some(EndReason::PartnerCancelled));
+}
+
+#[test]
+fn rule_28_only_answers_of_the_legacy_system_say_how_far_it_has_come() {
+    let mut t = Table::new();
+    t.stocked("A", 10);
+    let newest = t.take_op();
+    t.facts(vec![Fact::Slot(slot("B", 10))]);
+    let ask = t.ask("B", person(1));
+    t.refused(naver(), ask);
+    let take = op(&mut t, |what| matches!(what, OpWhat::Take { .. }));
+    t.done(&take, OpResult::Rejected { reason: Rejection::NotAsked });
+    assert_eq!(t.desk.units(&key("B")).unwrap(), Units::default());
+    assert_eq!(fence(&mut t, Some((1, newest)), true), Agreement::Level);
 }

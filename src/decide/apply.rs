@@ -359,14 +359,24 @@ impl Book {
     fn apply_legacy_cancelled(&mut self, position: Position, at: Timestamp, id: BookingId) -> Result<(), ReplayError> {
         let misfit = |what| ReplayError::DoesNotFit { position, what };
         let Some(booking) = self.bookings.get_mut(&id) else { return Err(misfit("the booking is unknown")) };
-        if booking.status != BookingStatus::Booked || booking.sync != Sync::Applied {
-            return Err(misfit("the booking is not applied and active"));
+        match booking.status {
+            BookingStatus::Booked if booking.sync == Sync::Applied => {
+                (booking.status, booking.reason) = (BookingStatus::Cancelled, Some(EndReason::LegacyCancelled));
+            }
+            // Asked for before, and refused then.
+            BookingStatus::Cancelling if booking.stands && booking.waits_for_cancel() => {
+                booking.status = BookingStatus::Cancelled;
+            }
+            BookingStatus::Displaced if booking.stands && booking.waits_for_cancel() => {}
+            _ => return Err(misfit("the booking is not applied and active")),
         }
-        booking.status = BookingStatus::Cancelled;
-        booking.reason = Some(EndReason::LegacyCancelled);
+        let ended = booking.status == BookingStatus::Cancelled && booking.reason == Some(EndReason::LegacyCancelled);
         (booking.stands, booking.ended) = (false, position);
         let (slot, person, series) = (booking.slot.clone(), booking.person, booking.series.clone());
-        self.engage(person, &series, |e| e.bridge = None);
+        if ended {
+            self.engage(person, &series, |e| e.bridge = None);
+        }
+        self.conflicts.retain(|c| c.booking != Some(id) || !matches!(c.kind, ConflictKind::CancelRefused { .. }));
         let no = self.slot_no_or_new(&slot);
         let account = &mut self.slot_mut(no).units;
         account.converted -= 1;

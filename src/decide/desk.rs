@@ -44,6 +44,8 @@ pub struct Desk {
     pub(super) rechecks: BTreeSet<(Timestamp, BookingId)>,
     /// Bookings whose row vanished, by the instant at which they count as cancelled.
     pub(super) vanishing: BTreeSet<(Timestamp, BookingId)>,
+    /// When write-back last compared both sides and found neither restored; not known over a restart.
+    pub(super) level_at: Option<Timestamp>,
     pub(super) pace: Pace,
     /// Free units that stand idle until then are wanted back now.
     pub(super) drain_until: Option<Timestamp>,
@@ -79,6 +81,7 @@ impl Desk {
             mends: BTreeSet::new(),
             rechecks: BTreeSet::new(),
             vanishing: BTreeSet::new(),
+            level_at: None,
             pace: Pace::default(),
             drain_until: None,
             was_quiet: false,
@@ -285,6 +288,10 @@ impl Desk {
 
     /// Makes the indexes anew, after a replay.
     pub(super) fn reindex(&mut self) {
+        // Facts were indexed before the entries that close their slots.
+        self.cutoffs.clear();
+        self.cold.clear();
+        self.nearby.forget_slots();
         for at in 0..self.book.slots.len() {
             let no = SlotNo(at as u32);
             self.index(no);

@@ -50,8 +50,7 @@ impl Book {
 
     /// Which op changed the escrow last, and how far the legacy system has come.
     fn note_newest(&mut self, no: SlotNo, position: Position, done: &Op, result: &OpResult) {
-        // A rejection by a rule may be the worker's own, without the legacy system having seen the op.
-        if !matches!(result, OpResult::Rejected { reason: Rejection::LegacyRule }) {
+        if !matches!(result, OpResult::Rejected { reason } if !reason.is_of_legacy()) {
             self.newest = self.newest.max(done.position);
         }
         let slot = self.slot_mut(no);
@@ -181,6 +180,8 @@ impl Book {
         }
     }
 
+    /// One that the legacy system refuses is not told as done: the booking stays CANCELLING with sync `rejected`, its
+    /// reservation and its unit stay, and an operator sees it and may have it driven again.
     fn cancel_done(
         &mut self,
         no: SlotNo,
@@ -198,6 +199,16 @@ impl Book {
                 false if booking.status == BookingStatus::Cancelling => booking.status = BookingStatus::Cancelled,
                 false => {}
             }
+            self.touch_booking(id, position, at);
+            return Ok(());
+        }
+        if let OpResult::Rejected { reason } = result
+            && !matches!(reason, Rejection::ReservationMissing | Rejection::SlotMissing)
+        {
+            // The reservation stands, and with it the unit.
+            (booking.cancel, booking.sync) = (None, Sync::Rejected);
+            let slot = booking.slot.clone();
+            self.note(position, at, &slot, Some(id), ConflictKind::CancelRefused { reason: *reason });
             self.touch_booking(id, position, at);
             return Ok(());
         }

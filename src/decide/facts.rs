@@ -91,7 +91,8 @@ impl Desk {
     }
 
     /// A row of ours that vanishes before its appointment was cancelled; after it, the agency tidies up. It may also be
-    /// that the legacy system was restored, so the booking is left for a while.
+    /// that the legacy system was restored, so the booking is left for a while, and until the
+    /// fence was compared.
     fn lose_reservation(&mut self, position: Position, key: ReservationKey, effects: Option<&mut Effects>) {
         let lost = self.book.reservations.get(&key).filter(|row| row.active).and_then(|row| row.op);
         // The op may have written another row since, after a restore.
@@ -109,12 +110,27 @@ impl Desk {
         }
     }
 
+    /// Did write-back find both sides level since the row vanished that counts as cancelled at `due`? Until then it may
+    /// have vanished by a restore that nobody has noticed.
+    fn is_level_since(&self, due: Timestamp) -> bool {
+        self.level_at.is_some_and(|level| level > due.plus_ms(-self.policy.vanish_ms))
+    }
+
+    /// Do rows that vanished wait for `Event::Fence`? Write-back asks the fence anew then.
+    pub fn wants_fence(&self) -> bool {
+        self.vanishing.last().is_some_and(|(due, _)| !self.is_level_since(*due))
+    }
+
+    pub(super) fn next_vanished(&self) -> Option<Timestamp> {
+        self.vanishing.first().map(|(due, _)| *due).filter(|due| self.is_level_since(*due))
+    }
+
     /// Bookings whose row is gone for good.
     pub(super) fn follow_vanished(&mut self, effects: &mut Effects) {
         /// Of one tick.
         const FOLLOWED_MAX: usize = 500;
-        let due: Vec<_> =
-            self.vanishing.iter().take_while(|(at, _)| *at <= self.now).take(FOLLOWED_MAX).copied().collect();
+        let is_due = |due: Timestamp| due <= self.now && self.is_level_since(due);
+        let due: Vec<_> = self.vanishing.iter().take_while(|(at, _)| is_due(*at)).take(FOLLOWED_MAX).copied().collect();
         for (at, id) in due {
             self.vanishing.remove(&(at, id));
             let gone = self.book.bookings.get(&id).is_some_and(|booking| {
@@ -128,7 +144,11 @@ impl Desk {
 
     /// Rule 14: the legacy system cancelled a booking that it had from us.
     pub(super) fn follow_legacy_cancel(&mut self, booking: BookingId, effects: &mut Effects) {
-        let follows = self.book.bookings.get(&booking).is_some_and(|b| b.status == BookingStatus::Booked && b.stands);
+        let follows = self
+            .book
+            .bookings
+            .get(&booking)
+            .is_some_and(|b| b.stands && (b.status == BookingStatus::Booked || b.waits_for_cancel()));
         if follows {
             self.persist(What::LegacyCancelled { booking }, effects);
         }

@@ -47,7 +47,8 @@ pub struct Policy {
     /// After a restore of the legacy system a slot whose row did not change since counts as seen after so long: a full
     /// cut and some.
     pub settle_ms: i64,
-    /// A row of ours that vanishes counts as cancelled after so long: time to notice that it was a restore.
+    /// A row of ours that vanishes counts as cancelled after so long, if the fence was level since: time to notice that
+    /// it was a restore.
     pub vanish_ms: i64,
     /// Positions [from, until) of lives that restores of the ledger gave up (rule 32).
     pub given_up: Vec<(Position, Position)>,

@@ -8,6 +8,7 @@ use crate::domain::{BookingId, BookingStatus, OpId, Position, Sync, Timestamp};
 
 use super::apply::ReplayError;
 use super::book::Book;
+use super::conflicts::ConflictKind;
 use super::desk::Desk;
 use super::entry::{Op, OpWhat, What};
 use super::event::{After, Agreement, Effects};
@@ -97,6 +98,7 @@ impl Book {
         if booking.stands {
             booking.sync = Sync::Applied;
         }
+        self.conflicts.retain(|c| c.booking != Some(id) || !matches!(c.kind, ConflictKind::CancelRefused { .. }));
         let (slot, of_person) = (booking.slot.clone(), (booking.person, booking.series.clone()));
         let what = OpWhat::Cancel { booking: id, convert: booking.convert };
         self.add_op(Op { position, slot, what }, Some(of_person));
@@ -149,6 +151,10 @@ impl Desk {
                 }
                 effects.after_durable.push(After::OpsWaiting);
                 Agreement::LegacyBehind { again: (self.book.ops.len() - before) as u64 }
+            }
+            Agreement::Level => {
+                self.level_at = Some(self.now);
+                Agreement::Level
             }
             other => other,
         };

@@ -101,7 +101,11 @@ impl Desk {
         let slot = self.book.slot(no);
         let Some(fact) = &slot.fact else { return };
         let due = fact.start.plus_ms(-self.policy.cutoff_ms);
-        if !slot.is_open() || self.now < due {
+        if !slot.is_open() {
+            self.unindex(no);
+            return;
+        }
+        if self.now < due {
             return;
         }
         let (slot, start) = (slot.key.clone(), fact.start);
@@ -182,7 +186,7 @@ impl Desk {
             .map(|at| at.max(self.book.held_until));
         let at_once = (self.drain_until.is_some() || self.settle_from.is_some()).then_some(self.now);
         let firsts = [&self.cutoffs, &self.idle, &self.mends].map(|of| of.first().map(|(at, _)| *at));
-        let of_bookings = [&self.rechecks, &self.vanishing].map(|of| of.first().map(|(at, _)| *at));
+        let of_bookings = [self.rechecks.first().map(|(at, _)| *at), self.next_vanished()];
         let others = [prewarm, at_once, self.quiet_edge, self.settle_at, self.pace.due(self.policy.on_request_per_s)];
         firsts.into_iter().chain(of_bookings).chain(others).flatten().min()
     }
