@@ -409,3 +409,32 @@ fn rule_28_only_answers_of_the_legacy_system_say_how_far_it_has_come() {
     assert_eq!(t.desk.units(&key("B")).unwrap(), Units::default());
     assert_eq!(fence(&mut t, Some((1, newest)), true), Agreement::Level);
 }
+
+#[test]
+fn what_another_ledger_wrote_is_a_strangers_whatever_its_position() {
+    let lives = vec![(Position(1), Incarnation(1))];
+    let mut t = Table::with(Policy { lives, ..policy() });
+    t.stocked("A", 10);
+    let take = t.take_op();
+    let (id, convert) = t.applied(naver(), "A", 1);
+    let units = t.desk.units(&key("A")).unwrap();
+    let of_other = |position| Some(OpId { incarnation: Incarnation(9), position });
+    let row = |name: &str, who, op| ReservationFact {
+        key: ReservationKey::new(name).unwrap(),
+        person: PersonNo(who),
+        slot: key("A"),
+        series: table::series(),
+        active: true,
+        op,
+    };
+    t.facts(vec![Fact::Reservation(row("R7", 2, of_other(convert.position)))]);
+    let ask = t.ask("A", person(2));
+    assert_eq!(t.refused(naver(), ask).code, Refusal::NotBookable, "it bars its person");
+    let ended = ReservationFact { active: false, ..row("R7", 2, of_other(convert.position)) };
+    t.facts(vec![Fact::Reservation(ended)]);
+    assert_eq!(t.booking(id).status, BookingStatus::Booked, "and is not the booking of the same position");
+    let fact = SlotFact { escrow_units: 0, last_op: of_other(convert.position), ..t.level("A", 10, Some(take)) };
+    t.facts(vec![Fact::Slot(fact)]);
+    assert_eq!(t.desk.units(&key("A")).unwrap(), units, "nothing is believed of a slot that another ledger changed");
+    assert_eq!(fence(&mut t, Some((9, convert.position)), true), Agreement::Foreign);
+}

@@ -47,6 +47,8 @@ pub struct Desk {
     /// When write-back last compared both sides and found neither restored; not known over a restart.
     pub(super) level_at: Option<Timestamp>,
     pub(super) pace: Pace,
+    /// Place ops that wait for the agency are looked at again.
+    pub(super) places_held: Option<Timestamp>,
     /// Free units that stand idle until then are wanted back now.
     pub(super) drain_until: Option<Timestamp>,
     pub(super) was_quiet: bool,
@@ -83,6 +85,7 @@ impl Desk {
             vanishing: BTreeSet::new(),
             level_at: None,
             pace: Pace::default(),
+            places_held: None,
             drain_until: None,
             was_quiet: false,
             settle_from: None,

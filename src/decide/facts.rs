@@ -39,19 +39,19 @@ impl Desk {
                 if let Some(no) = self.book.slot_no(&key) {
                     self.unindex(no);
                 }
-                self.book.take_fact(position, Fact::SlotGone(key));
+                self.book.take_fact(position, Fact::SlotGone(key), true);
             }
             Fact::Reservation(reservation) => self.take_reservation(position, reservation, effects),
             Fact::ReservationGone(key) => self.lose_reservation(position, key, effects),
             Fact::Site(site) => {
                 self.nearby.place_site(&site.key, site.place);
-                self.book.take_fact(position, Fact::Site(site));
+                self.book.take_fact(position, Fact::Site(site), true);
             }
             Fact::SiteGone(key) => {
                 self.nearby.place_site(&key, None);
-                self.book.take_fact(position, Fact::SiteGone(key));
+                self.book.take_fact(position, Fact::SiteGone(key), true);
             }
-            other => self.book.take_fact(position, other),
+            other => self.book.take_fact(position, other, true),
         }
     }
 
@@ -62,7 +62,8 @@ impl Desk {
         let before = slot.fact.as_ref().map(|f| f.version).or(slot.version_before);
         let (version, key) = (fact.version, fact.key.clone());
         let raised = self.book.slot(no).fact.as_ref().is_some_and(|f| f.capacity < fact.capacity);
-        self.book.take_fact(position, Fact::Slot(fact));
+        let ours = fact.last_op.is_none_or(|op| self.policy.is_of_ledger(op));
+        self.book.take_fact(position, Fact::Slot(fact), ours);
         if raised {
             self.book.slot_mut(no).no_take_before = Timestamp(i64::MIN);
         }
@@ -79,8 +80,9 @@ impl Desk {
 
     fn take_reservation(&mut self, position: Position, fact: ReservationFact, effects: Option<&mut Effects>) {
         let (person, series, active) = (fact.person, fact.series.clone(), fact.active);
-        let op = fact.op.map(|op| op.position);
-        self.book.take_fact(position, Fact::Reservation(fact));
+        let ours = fact.op.is_none_or(|op| self.policy.is_of_ledger(op));
+        let op = fact.op.map(|op| op.position).filter(|_| ours);
+        self.book.take_fact(position, Fact::Reservation(fact), ours);
         let Some(effects) = effects else { return };
         match op.filter(|op| !self.book.is_given_up(*op)) {
             Some(op) if active => self.cancel_revived(self.book.booking_of(op), effects),
@@ -97,7 +99,7 @@ impl Desk {
         let lost = self.book.reservations.get(&key).filter(|row| row.active).and_then(|row| row.op);
         // The op may have written another row since, after a restore.
         let lost = lost.filter(|op| self.book.by_op.get(op).is_some_and(|(row, _)| *row == key));
-        self.book.take_fact(position, Fact::ReservationGone(key));
+        self.book.take_fact(position, Fact::ReservationGone(key), true);
         let (Some(op), Some(effects)) = (lost, effects) else { return };
         let id = self.book.booking_of(op);
         let Some(booking) = self.book.bookings.get(&id) else { return };

@@ -167,7 +167,9 @@ impl Desk {
 
     fn agreement(&self, last_op: Option<OpId>, ours: bool) -> Agreement {
         let newest = self.book.newest;
+        let is_strange = last_op.is_some_and(|op| !self.policy.is_of_ledger(op));
         match last_op.map(|op| op.position) {
+            Some(_) if is_strange => Agreement::Foreign,
             None if newest == Position::ZERO => Agreement::Level,
             None => Agreement::LegacyBehind { again: 0 },
             Some(op) if self.book.is_given_up(op) => Agreement::LedgerBehind,
