@@ -128,7 +128,47 @@ fn a_row_of_ours_that_vanishes_before_its_appointment_ends_the_booking() {
     t.reservation("A", 1, true, Some(convert.position));
     t.facts(vec![Fact::ReservationGone(ReservationKey::new("R1").unwrap())]);
     assert_eq!(t.booking(id).status, BookingStatus::Booked, "it may be that the legacy system was restored");
-    t.now = t.now.plus_ms(30_000);
+    t.now = t.now.plus_ms(3_600_000);
+    t.step(Event::Tick);
+    assert_eq!(t.booking(id).status, BookingStatus::Booked, "write-back has not compared the fence since");
+    assert!(t.desk.totals().wants_fence && t.desk.next_deadline().is_none_or(|at| at > t.now));
+    let last_op = Some(OpId { incarnation: Incarnation(1), position: convert.position });
+    t.step(Event::Fence { ticket: 0, last_op, ours: true });
+    assert!(!t.desk.totals().wants_fence && t.desk.next_deadline().is_some_and(|at| at <= t.now));
     t.step(Event::Tick);
     assert_eq!(t.booking(id).status, BookingStatus::Cancelled);
+}
+
+#[test]
+fn a_fence_compared_before_a_row_vanished_does_not_end_its_booking() {
+    let mut t = Table::new();
+    t.stocked("A", 10);
+    let (id, convert) = t.applied(naver(), "A", 1);
+    t.reservation("A", 1, true, Some(convert.position));
+    let last_op = Some(OpId { incarnation: Incarnation(1), position: convert.position });
+    t.step(Event::Fence { ticket: 0, last_op, ours: true });
+    t.facts(vec![Fact::ReservationGone(ReservationKey::new("R1").unwrap())]);
+    t.now = t.now.plus_ms(60_000);
+    t.step(Event::Tick);
+    assert_eq!(t.booking(id).status, BookingStatus::Booked);
+}
+
+#[test]
+fn cutoffs_passed_before_a_restart_do_not_hold_up_later_ones() {
+    let mut t = Table::new();
+    let names: Vec<String> = (0..600).map(|n| format!("S{n}")).collect();
+    let facts: Vec<Fact> = names.iter().map(|name| Fact::Slot(slot(name, 1))).collect();
+    t.facts(facts.clone());
+    t.now = slot("S0", 1).start;
+    t.step(Event::Tick);
+    t.step(Event::Tick);
+    let cut_off = |t: &Table| t.entries.iter().filter(|e| matches!(e.what, What::CutOff { .. })).count();
+    assert_eq!(cut_off(&t), 600);
+    let live = SlotFact { start: t.now.plus_ms(7_200_000), ..slot("L", 1) };
+    t.facts(vec![Fact::Slot(live.clone())]);
+    t.restarted(facts.into_iter().chain([Fact::Slot(live)]).collect(), policy());
+    assert!(t.desk.next_deadline().is_none_or(|at| at > t.now), "nothing is due");
+    t.now = t.now.plus_ms(7_200_000);
+    t.step(Event::Tick);
+    assert_eq!(cut_off(&t), 601);
 }

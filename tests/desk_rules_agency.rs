@@ -300,3 +300,42 @@ fn rule_33_units_of_slots_that_a_resumed_desk_saw_late_go_back_as_well() {
     let returned = t.claim().into_iter().find(|op| op.slot == key("A")).expect("a return was asked");
     assert_eq!(returned.what, OpWhat::Return { units: free });
 }
+
+#[test]
+fn an_on_request_booking_keeps_its_mode_when_the_class_changes() {
+    let mut t = rare(classes());
+    let id = asked(&mut t, 1);
+    let counter = Policy { classes: [("rare".to_owned(), AllotmentMode::Counter)].into(), ..classes() };
+    t.restarted(vec![Fact::Slot(of_class("A", 2, "rare"))], counter);
+    let place = t.given().into_iter().find(|given| given.op.position == id.0).unwrap();
+    assert_eq!(place.mode, AllotmentMode::OnRequest);
+    t.done(&place.op, converted());
+    t.request(naver(), Ask::Cancel { booking: id, if_match: None });
+    let cancel = t.given().into_iter().find(|given| matches!(given.op.what, OpWhat::Cancel { .. })).unwrap();
+    assert_eq!(cancel.mode, AllotmentMode::OnRequest);
+}
+
+#[test]
+fn nothing_is_placed_while_the_agency_wants_no_units_held() {
+    let mut t = rare(classes());
+    t.step(Event::GiveBack { ticket: 0, slot: Some(key("A")) });
+    let id = asked(&mut t, 1);
+    assert!(t.claim().is_empty());
+    let until = t.desk.next_deadline().expect("it is looked at again");
+    assert_eq!(until, t.now.plus_ms(10 * 60_000));
+    t.now = until;
+    assert!(t.step(Event::Tick).iter().any(|after| matches!(after, After::OpsWaiting)));
+    assert_eq!(t.claim()[0].position, id.0);
+}
+
+#[test]
+fn a_place_op_that_waited_past_the_cutoff_is_refused_and_not_sent() {
+    let mut t = rare(Policy { on_request_per_s: 1, ..classes() });
+    let (sent, waits) = (asked(&mut t, 1), asked(&mut t, 2));
+    assert_eq!(t.claim().len(), 1);
+    t.now = slot("A", 1).start.plus_ms(-policy().cutoff_ms);
+    t.step(Event::Tick);
+    assert_eq!(t.booking(sent).status, BookingStatus::Pending);
+    assert_eq!((t.booking(waits).status, t.booking(waits).reason), (BookingStatus::Refused, Some(EndReason::NoPlace)));
+    assert!(t.claim().is_empty());
+}

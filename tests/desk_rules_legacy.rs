@@ -323,3 +323,118 @@ fn rule_32_what_a_lost_life_of_the_ledger_did_bars_and_counts_and_its_units_are_
     let Outcome::Booked { slot, .. } = t.book(naver(), ask) else { panic!("not booked") };
     assert_eq!(slot.remaining, 8);
 }
+
+#[test]
+fn a_cancelled_booking_whose_convert_finds_no_unit_is_cancelled() {
+    let mut t = Table::new();
+    t.stocked("A", 10);
+    let id = t.booked(naver(), "A", 1);
+    let convert = op(&mut t, |what| matches!(what, OpWhat::Convert { .. }));
+    t.request(naver(), Ask::Cancel { booking: id, if_match: None });
+    let granted = t.desk.units(&key("A")).unwrap().granted;
+    t.done(&convert, eroded());
+    assert_eq!((t.booking(id).status, t.booking(id).sync), (BookingStatus::Cancelled, Sync::Rejected));
+    let units = t.desk.units(&key("A")).unwrap();
+    assert_eq!((units.booked, units.converted, units.granted), (0, 0, granted - 1), "the unit was not there");
+    let mend = mend(&mut t);
+    t.done(&mend, OpResult::Mended { added: 0, lost: 0, over: 0 });
+    assert!(t.claim().iter().all(|op| matches!(op.what, OpWhat::Return { .. } | OpWhat::Take { .. })));
+    t.restarted(vec![Fact::Slot(slot("A", 10))], policy());
+}
+
+#[test]
+fn rule_28_a_cancel_that_runs_before_its_convert_was_driven_again_is_asked_anew() {
+    for answer in [OpResult::Rejected { reason: Rejection::ReservationMissing }, OpResult::TurnedBack] {
+        let mut t = Table::new();
+        t.stocked("A", 10);
+        let take = t.take_op();
+        let (id, convert) = t.applied(naver(), "A", 1);
+        t.request(naver(), Ask::Cancel { booking: id, if_match: None });
+        let cancel = op(&mut t, |what| matches!(what, OpWhat::Cancel { .. }));
+        fence(&mut t, Some((1, take)), true);
+        t.done(&cancel, answer);
+        assert_eq!(t.booking(id).status, BookingStatus::Cancelling);
+        assert_eq!(t.desk.units(&key("A")).unwrap().booked, 1, "its convert is on the way");
+        t.restarted(vec![Fact::Slot(slot("A", 10))], policy());
+        let again = op(&mut t, |what| matches!(what, OpWhat::Convert { .. }));
+        assert_eq!(again, convert);
+        t.done(&again, converted());
+        let anew = op(&mut t, |what| matches!(what, OpWhat::Cancel { .. }));
+        assert_ne!(anew.position, cancel.position, "an op that was answered only repeats its answer");
+        t.done(&anew, OpResult::TurnedBack);
+        let units = t.desk.units(&key("A")).unwrap();
+        assert_eq!((t.booking(id).status, units.booked, units.converted), (BookingStatus::Cancelled, 0, 0));
+    }
+}
+
+#[test]
+fn a_cancel_that_the_legacy_system_refuses_is_not_told_as_done() {
+    let mut t = Table::new();
+    t.stocked("A", 10);
+    let (id, convert) = t.applied(naver(), "A", 1);
+    t.reservation("A", 1, true, Some(convert.position));
+    let before = t.desk.units(&key("A")).unwrap();
+    t.request(naver(), Ask::Cancel { booking: id, if_match: None });
+    let cancel = op(&mut t, |what| matches!(what, OpWhat::Cancel { .. }));
+    t.done(&cancel, OpResult::Rejected { reason: Rejection::ReservationDone });
+    let refused = |t: &mut Table| (t.booking(id).status, t.booking(id).sync, t.desk.units(&key("A")).unwrap());
+    assert_eq!(refused(&mut t), (BookingStatus::Cancelling, Sync::Rejected, before));
+    let kind = ConflictKind::CancelRefused { reason: Rejection::ReservationDone };
+    assert!(t.desk.conflicts().any(|c| (c.booking, c.kind) == (Some(id), kind)));
+    t.restarted(vec![Fact::Slot(slot("A", 10))], policy());
+    t.step(Event::Redrive { booking: id });
+    t.step(Event::Redrive { booking: id });
+    assert_eq!(t.desk.conflicts().count(), 0);
+    let again = op(&mut t, |what| matches!(what, OpWhat::Cancel { .. }));
+    assert_ne!(again.position, cancel.position);
+    t.done(&again, OpResult::Rejected { reason: Rejection::LegacyRule });
+    assert_eq!(refused(&mut t), (BookingStatus::Cancelling, Sync::Rejected, before));
+    // The agency cancels it itself.
+    t.reservation("A", 1, true, Some(convert.position));
+    t.reservation("A", 1, false, Some(convert.position));
+    assert_eq!((t.booking(id).status, t.desk.conflicts().count()), (BookingStatus::Cancelled, 0));
+    assert_eq!(t.booking(id).reason, Some(EndReason::PartnerCancelled));
+}
+
+#[test]
+fn rule_28_only_answers_of_the_legacy_system_say_how_far_it_has_come() {
+    let mut t = Table::new();
+    t.stocked("A", 10);
+    let newest = t.take_op();
+    t.facts(vec![Fact::Slot(slot("B", 10))]);
+    let ask = t.ask("B", person(1));
+    t.refused(naver(), ask);
+    let take = op(&mut t, |what| matches!(what, OpWhat::Take { .. }));
+    t.done(&take, OpResult::Rejected { reason: Rejection::NotAsked });
+    assert_eq!(t.desk.units(&key("B")).unwrap(), Units::default());
+    assert_eq!(fence(&mut t, Some((1, newest)), true), Agreement::Level);
+}
+
+#[test]
+fn what_another_ledger_wrote_is_a_strangers_whatever_its_position() {
+    let lives = vec![(Position(1), Incarnation(1))];
+    let mut t = Table::with(Policy { lives, ..policy() });
+    t.stocked("A", 10);
+    let take = t.take_op();
+    let (id, convert) = t.applied(naver(), "A", 1);
+    let units = t.desk.units(&key("A")).unwrap();
+    let of_other = |position| Some(OpId { incarnation: Incarnation(9), position });
+    let row = |name: &str, who, op| ReservationFact {
+        key: ReservationKey::new(name).unwrap(),
+        person: PersonNo(who),
+        slot: key("A"),
+        series: table::series(),
+        active: true,
+        op,
+    };
+    t.facts(vec![Fact::Reservation(row("R7", 2, of_other(convert.position)))]);
+    let ask = t.ask("A", person(2));
+    assert_eq!(t.refused(naver(), ask).code, Refusal::NotBookable, "it bars its person");
+    let ended = ReservationFact { active: false, ..row("R7", 2, of_other(convert.position)) };
+    t.facts(vec![Fact::Reservation(ended)]);
+    assert_eq!(t.booking(id).status, BookingStatus::Booked, "and is not the booking of the same position");
+    let fact = SlotFact { escrow_units: 0, last_op: of_other(convert.position), ..t.level("A", 10, Some(take)) };
+    t.facts(vec![Fact::Slot(fact)]);
+    assert_eq!(t.desk.units(&key("A")).unwrap(), units, "nothing is believed of a slot that another ledger changed");
+    assert_eq!(fence(&mut t, Some((9, convert.position)), true), Agreement::Foreign);
+}

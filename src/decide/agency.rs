@@ -23,8 +23,10 @@ impl Desk {
             return;
         }
         self.persist(What::Switched { control }, effects);
-        if control == Control::Drain {
-            self.drain(effects);
+        match control {
+            Control::Drain => self.drain(effects),
+            Control::Run => self.wake_worker(effects),
+            Control::Stop => {}
         }
     }
 

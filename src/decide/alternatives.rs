@@ -50,6 +50,10 @@ impl Nearby {
         }
     }
 
+    pub fn forget_slots(&mut self) {
+        self.open.clear();
+    }
+
     pub fn insert(&mut self, site: &SiteKey, series: &SeriesId, start: Timestamp, no: SlotNo) {
         self.open.entry((site.clone(), series.clone())).or_default().insert((start, no));
     }

@@ -92,11 +92,7 @@ impl Book {
                 self.apply_displaced(position, at, *booking, *reason, *cancel)
             }
             What::Redriven { booking } => self.apply_redriven(position, at, *booking),
-            What::CancelAgain { booking } => {
-                let Some(of) = self.bookings.get_mut(booking) else { return Err(misfit("the booking is unknown")) };
-                of.cancel = Some(position);
-                self.stands_again(*booking)
-            }
+            What::CancelAgain { booking } => self.apply_cancel_again(position, at, *booking),
             What::NativeBeside { booking } => {
                 let Some(of) = self.bookings.get(booking) else { return Err(misfit("the booking is unknown")) };
                 let slot = of.slot.clone();
@@ -363,14 +359,24 @@ impl Book {
     fn apply_legacy_cancelled(&mut self, position: Position, at: Timestamp, id: BookingId) -> Result<(), ReplayError> {
         let misfit = |what| ReplayError::DoesNotFit { position, what };
         let Some(booking) = self.bookings.get_mut(&id) else { return Err(misfit("the booking is unknown")) };
-        if booking.status != BookingStatus::Booked || booking.sync != Sync::Applied {
-            return Err(misfit("the booking is not applied and active"));
+        match booking.status {
+            BookingStatus::Booked if booking.sync == Sync::Applied => {
+                (booking.status, booking.reason) = (BookingStatus::Cancelled, Some(EndReason::LegacyCancelled));
+            }
+            // Asked for before, and refused then.
+            BookingStatus::Cancelling if booking.stands && booking.waits_for_cancel() => {
+                booking.status = BookingStatus::Cancelled;
+            }
+            BookingStatus::Displaced if booking.stands && booking.waits_for_cancel() => {}
+            _ => return Err(misfit("the booking is not applied and active")),
         }
-        booking.status = BookingStatus::Cancelled;
-        booking.reason = Some(EndReason::LegacyCancelled);
+        let ended = booking.status == BookingStatus::Cancelled && booking.reason == Some(EndReason::LegacyCancelled);
         (booking.stands, booking.ended) = (false, position);
         let (slot, person, series) = (booking.slot.clone(), booking.person, booking.series.clone());
-        self.engage(person, &series, |e| e.bridge = None);
+        if ended {
+            self.engage(person, &series, |e| e.bridge = None);
+        }
+        self.conflicts.retain(|c| c.booking != Some(id) || !matches!(c.kind, ConflictKind::CancelRefused { .. }));
         let no = self.slot_no_or_new(&slot);
         let account = &mut self.slot_mut(no).units;
         account.converted -= 1;

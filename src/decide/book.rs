@@ -85,8 +85,10 @@ pub(super) struct Slot {
     pub ops: u32,
     /// Class of the slot, kept when its row is gone.
     pub class: Option<Arc<str>>,
-    /// Active reservations by ops of a life of the ledger that was lost (rule 32). From facts.
+    /// Active reservations by ops of a lost life of the ledger (rule 32) or of another ledger. From facts.
     pub strangers: u32,
+    /// The newest op that the fact names is of another ledger.
+    pub named_strange: bool,
     /// Rule 30: frozen until a mend has an outcome.
     pub eroded: bool,
     pub mending: Option<Position>,
@@ -125,6 +127,7 @@ impl Slot {
             ops: 0,
             class: None,
             strangers: 0,
+            named_strange: false,
             eroded: false,
             mending: None,
             mend_tries: 0,
@@ -153,7 +156,7 @@ impl Slot {
 
     /// Does the fact show the escrow as our own newest op left it? One that does not is older, and says nothing.
     pub fn is_level(&self) -> bool {
-        let Some(fact) = &self.fact else { return false };
+        let Some(fact) = self.fact.as_ref().filter(|_| !self.named_strange) else { return false };
         let named = fact.last_op.map(|op| op.position);
         named == self.last_op
             || (self.idle_op.is_some() && named == self.idle_op)
@@ -205,8 +208,11 @@ pub(super) struct Reservation {
     pub series: SeriesId,
     pub slot: SlotKey,
     pub active: bool,
-    /// Position of the op that wrote it, on rows of the bridge.
+    /// Position of the op that wrote it, on rows of this ledger.
     pub op: Option<Position>,
+    /// Written by a bridge, but by another ledger or in a life that was lost (rule 32): a booking that only the row tells
+    /// of.
+    pub is_strange: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -419,7 +425,8 @@ impl Book {
 
     /// Was the slot's escrow changed by an op of a lost life, which was not settled yet?
     pub fn is_beyond(&self, slot: &Slot) -> bool {
-        let named = slot.fact.as_ref().and_then(|fact| fact.last_op).map(|op| op.position);
+        let fact = slot.fact.as_ref().filter(|_| !slot.named_strange);
+        let named = fact.and_then(|fact| fact.last_op).map(|op| op.position);
         // An op of ours that came after it makes the fact an old one.
         named.is_some_and(|op| Some(op) > slot.last_op && self.is_given_up(op))
     }

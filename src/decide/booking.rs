@@ -28,7 +28,7 @@ pub(super) struct Booking {
     pub on_request: bool,
     /// The op that writes it; the booking's own position but for one that was driven again as a new op.
     pub convert: Position,
-    /// The op that cancels it, if one was asked.
+    /// The op that cancels it, if one was asked and not refused.
     pub cancel: Option<Position>,
     /// Its named reservation stands in the legacy system, as far as we were told.
     pub stands: bool,
@@ -47,6 +47,13 @@ impl Booking {
     /// Waits to be written.
     pub fn is_open(&self) -> bool {
         matches!(self.sync, Sync::Queued | Sync::InDoubt)
+    }
+
+    /// Is to be cancelled in the legacy system, and no op does it: the last one was refused there, or came before the
+    /// convert that a restore has run again.
+    pub fn waits_for_cancel(&self) -> bool {
+        let ends = matches!(self.status, BookingStatus::Cancelling | BookingStatus::Displaced);
+        ends && self.cancel.is_none() && (self.stands || self.is_open())
     }
 
     pub fn view(&self, id: BookingId) -> BookingView {

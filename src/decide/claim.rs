@@ -1,9 +1,10 @@
 //! Which ops the write-back worker gets.
 
-use crate::domain::{Control, Position, Timestamp};
+use crate::domain::{AllotmentMode, BookingStatus, Control, Position, Timestamp};
 
+use super::book::SlotNo;
 use super::desk::Desk;
-use super::entry::OpWhat;
+use super::entry::{OpResult, OpWhat, Rejection, What};
 use super::event::{After, Effects, Given};
 
 /// Ops that wait for another one of their person and are passed over in one claim, beside those of pending bookings.
@@ -61,20 +62,63 @@ impl Desk {
                 }
                 ops.extend(self.given(position));
             }
-            self.claim_places(max, &mut ops);
+            self.claim_places(max, &mut ops, effects);
         }
         effects.after_durable.push(After::Claimed { ticket, ops });
     }
 
-    fn claim_places(&mut self, max: usize, ops: &mut Vec<Given>) {
+    fn claim_places(&mut self, max: usize, ops: &mut Vec<Given>, effects: &mut Effects) {
+        self.end_late_places(effects);
         self.pace.refill(self.now, self.policy.on_request_per_s);
         let look_at = max.saturating_mul(4) + PASSED_OVER_MAX;
         let candidates: Vec<Position> = self.book.places.iter().copied().take(look_at).collect();
         for position in candidates {
+            if self.place_is_held(position) {
+                continue;
+            }
             if ops.len() >= max || (self.is_first_of_person(position) && !self.pace.take()) {
                 break;
             }
             ops.extend(self.given(position));
+        }
+    }
+
+    /// Must the place op wait? It takes a unit, and none is taken now. One that may have run is asked again all the same.
+    fn place_is_held(&mut self, position: Position) -> bool {
+        let Some(no) = self.unsent_place(position).filter(|no| self.holds_none(*no)) else { return false };
+        let held_until = self.book.held_until.max(self.book.slot(no).held_until);
+        let until = [Some(held_until), self.quiet_edge].into_iter().flatten().filter(|at| *at > self.now).min();
+        self.places_held = [self.places_held, until].into_iter().flatten().min();
+        true
+    }
+
+    /// The slot of a place op that certainly nobody has run.
+    fn unsent_place(&self, position: Position) -> Option<SlotNo> {
+        let pending = self.book.ops.get(&position).filter(|pending| !pending.claimed)?;
+        let OpWhat::Place { booking, .. } = &pending.op.what else { return None };
+        let waits = self.book.bookings.get(booking).is_some_and(|b| b.status == BookingStatus::Pending);
+        self.book.slot_no(&pending.op.slot).filter(|_| waits)
+    }
+
+    /// Place ops that were not sent before the cutoff of their slot are not sent any more.
+    pub(super) fn end_late_places(&mut self, effects: &mut Effects) {
+        let is_late = |no: SlotNo| {
+            let fact = self.book.slot(no).fact.as_ref();
+            fact.is_some_and(|fact| self.now >= fact.start.plus_ms(-self.policy.cutoff_ms))
+        };
+        let places = self.book.places.iter().copied();
+        let late: Vec<Position> = places.filter(|op| self.unsent_place(*op).is_some_and(is_late)).collect();
+        for op in late {
+            let result = OpResult::Rejected { reason: Rejection::NotAsked };
+            self.persist(What::OpDone { op, result }, effects);
+        }
+    }
+
+    /// Place ops that waited for the agency may go.
+    pub(super) fn mind_held_places(&mut self, effects: &mut Effects) {
+        if self.places_held.is_some_and(|until| until <= self.now) {
+            self.places_held = None;
+            self.wake_worker(effects);
         }
     }
 
@@ -98,7 +142,17 @@ impl Desk {
             OpWhat::Convert { booking, .. } => self.book.bookings.get(booking).is_some_and(|b| b.honour),
             _ => false,
         };
-        let mode = self.book.slot_no(&op.slot).map_or(self.policy.mode, |no| self.mode(no));
+        // What the class says now, but a booking that was asked for on request is placed and cancelled so for ever.
+        let of_booking = match &op.what {
+            OpWhat::Place { .. } => true,
+            OpWhat::Cancel { booking, .. } => self.book.bookings.get(booking).is_some_and(|b| b.on_request),
+            _ => false,
+        };
+        let mode = match self.book.slot_no(&op.slot) {
+            _ if of_booking => AllotmentMode::OnRequest,
+            Some(no) => self.mode(no),
+            None => self.policy.mode,
+        };
         Some(Given { op, mode, honour })
     }
 }

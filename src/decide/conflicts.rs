@@ -11,7 +11,7 @@ use crate::domain::{
 
 use super::book::Book;
 use super::desk::Desk;
-use super::entry::What;
+use super::entry::{Rejection, What};
 use super::event::{After, Effects};
 use super::policy::NativeBeside;
 
@@ -45,6 +45,10 @@ pub enum ConflictKind {
     },
     /// The person has a native booking too, and ours was kept.
     NativeBeside,
+    /// The legacy system refused to cancel the booking, which stands there.
+    CancelRefused {
+        reason: Rejection,
+    },
 }
 
 /// Sums over all slots, and counts since the ledger began.
@@ -73,6 +77,8 @@ pub struct Totals {
     pub rechecked: u64,
     pub redriven: u64,
     pub rewound: u64,
+    /// Rows that vanished wait until write-back has compared the fence once more.
+    pub wants_fence: bool,
 }
 
 impl Book {
@@ -125,6 +131,7 @@ impl Desk {
             rechecked: counters.rechecked,
             redriven: counters.redriven,
             rewound: counters.rewound,
+            wants_fence: self.wants_fence(),
             ..Totals::default()
         };
         for slot in &self.book.slots {
@@ -140,9 +147,15 @@ impl Desk {
         totals
     }
 
-    /// Rule 15: an operator has a displaced booking driven again, if the person and a unit are free.
+    /// Rule 15: an operator has a displaced booking driven again, if the person and a unit are free; or a cancel that was
+    /// refused.
     pub(super) fn redrive(&mut self, id: BookingId, effects: &mut Effects) {
         let Some(booking) = self.book.bookings.get(&id) else { return };
+        if booking.stands && booking.waits_for_cancel() {
+            self.persist(What::CancelAgain { booking: id }, effects);
+            effects.after_durable.push(After::OpsWaiting);
+            return;
+        }
         let was_refused = booking.status == BookingStatus::Displaced
             && booking.reason == Some(EndReason::LegacyRefused)
             && !booking.on_request;

@@ -44,7 +44,11 @@ pub struct Desk {
     pub(super) rechecks: BTreeSet<(Timestamp, BookingId)>,
     /// Bookings whose row vanished, by the instant at which they count as cancelled.
     pub(super) vanishing: BTreeSet<(Timestamp, BookingId)>,
+    /// When write-back last compared both sides and found neither restored; not known over a restart.
+    pub(super) level_at: Option<Timestamp>,
     pub(super) pace: Pace,
+    /// Place ops that wait for the agency are looked at again.
+    pub(super) places_held: Option<Timestamp>,
     /// Free units that stand idle until then are wanted back now.
     pub(super) drain_until: Option<Timestamp>,
     pub(super) was_quiet: bool,
@@ -79,7 +83,9 @@ impl Desk {
             mends: BTreeSet::new(),
             rechecks: BTreeSet::new(),
             vanishing: BTreeSet::new(),
+            level_at: None,
             pace: Pace::default(),
+            places_held: None,
             drain_until: None,
             was_quiet: false,
             settle_from: None,
@@ -187,6 +193,7 @@ impl Desk {
                 }
                 self.recheck_later(person, series);
             }
+            OpWhat::Cancel { booking, .. } => self.cancel_overtook(booking, effects),
             OpWhat::Mend { .. } => {
                 self.mended(no, effects);
                 // A mend that found nothing: the fact from before it would show the same erosion again.
@@ -284,6 +291,10 @@ impl Desk {
 
     /// Makes the indexes anew, after a replay.
     pub(super) fn reindex(&mut self) {
+        // Facts were indexed before the entries that close their slots.
+        self.cutoffs.clear();
+        self.cold.clear();
+        self.nearby.forget_slots();
         for at in 0..self.book.slots.len() {
             let no = SlotNo(at as u32);
             self.index(no);

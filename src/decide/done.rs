@@ -50,8 +50,7 @@ impl Book {
 
     /// Which op changed the escrow last, and how far the legacy system has come.
     fn note_newest(&mut self, no: SlotNo, position: Position, done: &Op, result: &OpResult) {
-        // A rejection by a rule may be the worker's own, without the legacy system having seen the op.
-        if !matches!(result, OpResult::Rejected { reason: Rejection::LegacyRule }) {
+        if !matches!(result, OpResult::Rejected { reason } if !reason.is_of_legacy()) {
             self.newest = self.newest.max(done.position);
         }
         let slot = self.slot_mut(no);
@@ -91,7 +90,10 @@ impl Book {
                     self.note(position, at, &slot, Some(id), ConflictKind::Overrun { units: 1 });
                 }
             }
-            OpResult::Rejected { reason: Rejection::EscrowEroded } if booking.tries < CONVERT_TRIES_MAX => {
+            // One that is being cancelled needs no unit any more: it ends below, with its cancel op.
+            OpResult::Rejected { reason: Rejection::EscrowEroded }
+                if booking.tries < CONVERT_TRIES_MAX && booking.status != BookingStatus::Cancelling =>
+            {
                 booking.tries += 1;
                 booking.sync = Sync::Queued;
                 self.stall(no, id);
@@ -178,6 +180,8 @@ impl Book {
         }
     }
 
+    /// One that the legacy system refuses is not told as done: the booking stays CANCELLING with sync `rejected`, its
+    /// reservation and its unit stay, and an operator sees it and may have it driven again.
     fn cancel_done(
         &mut self,
         no: SlotNo,
@@ -189,7 +193,24 @@ impl Book {
         let misfit = |what| ReplayError::DoesNotFit { position, what };
         let Some(booking) = self.bookings.get_mut(&id) else { return Err(misfit("the booking is unknown")) };
         if !booking.stands {
-            return Err(misfit("what is cancelled was not written"));
+            // Nothing to cancel. Where its convert runs again after a restore, the desk asks for another cancel.
+            match booking.is_open() {
+                true => booking.cancel = None,
+                false if booking.status == BookingStatus::Cancelling => booking.status = BookingStatus::Cancelled,
+                false => {}
+            }
+            self.touch_booking(id, position, at);
+            return Ok(());
+        }
+        if let OpResult::Rejected { reason } = result
+            && !matches!(reason, Rejection::ReservationMissing | Rejection::SlotMissing)
+        {
+            // The reservation stands, and with it the unit.
+            (booking.cancel, booking.sync) = (None, Sync::Rejected);
+            let slot = booking.slot.clone();
+            self.note(position, at, &slot, Some(id), ConflictKind::CancelRefused { reason: *reason });
+            self.touch_booking(id, position, at);
+            return Ok(());
         }
         (booking.stands, booking.ended) = (false, position);
         if booking.status == BookingStatus::Cancelling {

@@ -58,7 +58,8 @@ pub enum What {
     Displaced { booking: BookingId, reason: EndReason, cancel: bool },
     /// A booking is written back once more: this position names its new convert op.
     Redriven { booking: BookingId },
-    /// A reservation of an ended booking stands in a restored legacy system: this position names a new cancel op.
+    /// A reservation of an ended booking stands in a restored legacy system, or its cancel op was refused or came too
+    /// early: this position names a new cancel op.
     CancelAgain { booking: BookingId },
     /// A native booking of the same person stands beside this one, which is kept (rule 10, `earliest_wins`).
     NativeBeside { booking: BookingId },
@@ -157,22 +158,43 @@ pub enum Rejection {
     LegacyRule,
     /// Mode `on_request`: the slot had no place left, or is closed.
     NoPlace,
+    /// The legacy system was not asked: a take while reads lag, a place op that came too late.
+    NotAsked,
+    /// The op to be cancelled made no reservation there.
+    ReservationMissing,
+    /// The reservation is done: it cannot be cancelled any more.
+    ReservationDone,
 }
 
 impl Rejection {
     pub fn end_reason(self) -> EndReason {
         match self {
             Rejection::PersonBooked => EndReason::PersonBookedNatively,
-            Rejection::NoPlace => EndReason::NoPlace,
-            Rejection::SlotMissing | Rejection::EscrowEroded | Rejection::LegacyRule => EndReason::LegacyRefused,
+            Rejection::NoPlace | Rejection::NotAsked => EndReason::NoPlace,
+            Rejection::SlotMissing
+            | Rejection::EscrowEroded
+            | Rejection::LegacyRule
+            | Rejection::ReservationMissing
+            | Rejection::ReservationDone => EndReason::LegacyRefused,
         }
+    }
+
+    /// Did the legacy system certainly answer? A rejection by a rule may be the worker's own.
+    pub fn is_of_legacy(self) -> bool {
+        !matches!(self, Rejection::LegacyRule | Rejection::NotAsked)
     }
 
     /// Is the unit (or are the units) still in the bridge's account?
     pub fn keeps_units(self) -> bool {
         match self {
             // Eroded: nothing moved; what the escrow really holds, the next level fact says.
-            Rejection::PersonBooked | Rejection::LegacyRule | Rejection::NoPlace | Rejection::EscrowEroded => true,
+            Rejection::PersonBooked
+            | Rejection::LegacyRule
+            | Rejection::NoPlace
+            | Rejection::EscrowEroded
+            | Rejection::NotAsked
+            | Rejection::ReservationMissing
+            | Rejection::ReservationDone => true,
             Rejection::SlotMissing => false,
         }
     }
@@ -184,6 +206,9 @@ impl Rejection {
             Rejection::EscrowEroded => "escrow_eroded",
             Rejection::LegacyRule => "legacy_rule",
             Rejection::NoPlace => "no_place",
+            Rejection::NotAsked => "not_asked",
+            Rejection::ReservationMissing => "reservation_missing",
+            Rejection::ReservationDone => "reservation_done",
         }
     }
 }

@@ -43,19 +43,19 @@ impl Desk {
                 if let Some(no) = self.book.slot_no(&key) {
                     self.unindex(no);
                 }
-                self.book.take_fact(position, Fact::SlotGone(key));
+                self.book.take_fact(position, Fact::SlotGone(key), true);
             }
             Fact::Reservation(reservation) => self.take_reservation(position, reservation, effects),
             Fact::ReservationGone(key) => self.lose_reservation(position, key, effects),
             Fact::Site(site) => {
                 self.nearby.place_site(&site.key, site.place);
-                self.book.take_fact(position, Fact::Site(site));
+                self.book.take_fact(position, Fact::Site(site), true);
             }
             Fact::SiteGone(key) => {
                 self.nearby.place_site(&key, None);
-                self.book.take_fact(position, Fact::SiteGone(key));
+                self.book.take_fact(position, Fact::SiteGone(key), true);
             }
-            other => self.book.take_fact(position, other),
+            other => self.book.take_fact(position, other, true),
         }
     }
 
@@ -66,7 +66,8 @@ impl Desk {
         let before = slot.fact.as_ref().map(|f| f.version).or(slot.version_before);
         let (version, key) = (fact.version, fact.key.clone());
         let raised = self.book.slot(no).fact.as_ref().is_some_and(|f| f.capacity < fact.capacity);
-        self.book.take_fact(position, Fact::Slot(fact));
+        let ours = fact.last_op.is_none_or(|op| self.policy.is_of_ledger(op));
+        self.book.take_fact(position, Fact::Slot(fact), ours);
         if raised {
             self.book.slot_mut(no).no_take_before = Timestamp(i64::MIN);
         }
@@ -83,8 +84,9 @@ impl Desk {
 
     fn take_reservation(&mut self, position: Position, fact: ReservationFact, effects: Option<&mut Effects>) {
         let (person, series, active) = (fact.person, fact.series.clone(), fact.active);
-        let op = fact.op.map(|op| op.position);
-        self.book.take_fact(position, Fact::Reservation(fact));
+        let ours = fact.op.is_none_or(|op| self.policy.is_of_ledger(op));
+        let op = fact.op.map(|op| op.position).filter(|_| ours);
+        self.book.take_fact(position, Fact::Reservation(fact), ours);
         let Some(effects) = effects else { return };
         match op.filter(|op| !self.book.is_given_up(*op)) {
             Some(op) if active => self.cancel_revived(self.book.booking_of(op), effects),
@@ -95,12 +97,13 @@ impl Desk {
     }
 
     /// A row of ours that vanishes before its appointment was cancelled; after it, the agency tidies up. It may also be
-    /// that the legacy system was restored, so the booking is left for a while.
+    /// that the legacy system was restored, so the booking is left for a while, and until the
+    /// fence was compared.
     fn lose_reservation(&mut self, position: Position, key: ReservationKey, effects: Option<&mut Effects>) {
         let lost = self.book.reservations.get(&key).filter(|row| row.active).and_then(|row| row.op);
         // The op may have written another row since, after a restore.
         let lost = lost.filter(|op| self.book.by_op.get(op).is_some_and(|(row, _)| *row == key));
-        self.book.take_fact(position, Fact::ReservationGone(key));
+        self.book.take_fact(position, Fact::ReservationGone(key), true);
         let (Some(op), Some(effects)) = (lost, effects) else { return };
         let id = self.book.booking_of(op);
         let Some(booking) = self.book.bookings.get(&id) else { return };
@@ -113,12 +116,27 @@ impl Desk {
         }
     }
 
+    /// Did write-back find both sides level since the row vanished that counts as cancelled at `due`? Until then it may
+    /// have vanished by a restore that nobody has noticed.
+    fn is_level_since(&self, due: Timestamp) -> bool {
+        self.level_at.is_some_and(|level| level > due.plus_ms(-self.policy.vanish_ms))
+    }
+
+    /// Do rows that vanished wait for `Event::Fence`? Write-back asks the fence anew then.
+    pub fn wants_fence(&self) -> bool {
+        self.vanishing.last().is_some_and(|(due, _)| !self.is_level_since(*due))
+    }
+
+    pub(super) fn next_vanished(&self) -> Option<Timestamp> {
+        self.vanishing.first().map(|(due, _)| *due).filter(|due| self.is_level_since(*due))
+    }
+
     /// Bookings whose row is gone for good.
     pub(super) fn follow_vanished(&mut self, effects: &mut Effects) {
         /// Of one tick.
         const FOLLOWED_MAX: usize = 500;
-        let due: Vec<_> =
-            self.vanishing.iter().take_while(|(at, _)| *at <= self.now).take(FOLLOWED_MAX).copied().collect();
+        let is_due = |due: Timestamp| due <= self.now && self.is_level_since(due);
+        let due: Vec<_> = self.vanishing.iter().take_while(|(at, _)| is_due(*at)).take(FOLLOWED_MAX).copied().collect();
         for (at, id) in due {
             self.vanishing.remove(&(at, id));
             let gone = self.book.bookings.get(&id).is_some_and(|booking| {
@@ -132,7 +150,11 @@ impl Desk {
 
     /// Rule 14: the legacy system cancelled a booking that it had from us.
     pub(super) fn follow_legacy_cancel(&mut self, booking: BookingId, effects: &mut Effects) {
-        let follows = self.book.bookings.get(&booking).is_some_and(|b| b.status == BookingStatus::Booked && b.stands);
+        let follows = self
+            .book
+            .bookings
+            .get(&booking)
+            .is_some_and(|b| b.stands && (b.status == BookingStatus::Booked || b.waits_for_cancel()));
         if follows {
             self.persist(What::LegacyCancelled { booking }, effects);
         }

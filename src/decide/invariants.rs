@@ -107,7 +107,8 @@ impl Desk {
             let stalled = no.and_then(|no| self.book.stalled.get(&no)).is_some_and(|of_slot| of_slot.contains(id));
             let open = booking.is_open() && !stalled;
             let ended = matches!(booking.status, BookingStatus::Cancelled | BookingStatus::Displaced);
-            let cancelling = booking.status == BookingStatus::Cancelling || (booking.stands && ended);
+            let cancelling = !booking.waits_for_cancel()
+                && (booking.status == BookingStatus::Cancelling || (booking.stands && ended));
             let found = (converts.get(id).copied().unwrap_or(0), cancels.get(id).copied().unwrap_or(0));
             if found != (u32::from(open), u32::from(cancelling)) {
                 let detail = format!("booking {id} ({:?}, {:?}) has ops {found:?}", booking.status, booking.sync);

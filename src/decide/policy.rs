@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::domain::time::{DAY_MS, MINUTE_MS, SECOND_MS};
-use crate::domain::{AllotmentMode, CohortNo, Position, SeriesId, SlotFact, Timestamp};
+use crate::domain::{AllotmentMode, CohortNo, Incarnation, OpId, Position, SeriesId, SlotFact, Timestamp};
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Policy {
@@ -47,10 +47,14 @@ pub struct Policy {
     /// After a restore of the legacy system a slot whose row did not change since counts as seen after so long: a full
     /// cut and some.
     pub settle_ms: i64,
-    /// A row of ours that vanishes counts as cancelled after so long: time to notice that it was a restore.
+    /// A row of ours that vanishes counts as cancelled after so long, if the fence was level since: time to notice that
+    /// it was a restore.
     pub vanish_ms: i64,
     /// Positions [from, until) of lives that restores of the ledger gave up (rule 32).
     pub given_up: Vec<(Position, Position)>,
+    /// Lives of the ledger with the position at which each began; an op of any other ledger is a stranger's. Empty: every
+    /// op is taken for this ledger's.
+    pub lives: Vec<(Position, Incarnation)>,
 }
 
 /// What becomes of bookings when the agency cuts a slot below what was sold (rule 12).
@@ -97,6 +101,12 @@ impl Policy {
     pub fn mode_of(&self, class: Option<&str>) -> AllotmentMode {
         let of_class = class.filter(|_| !self.classes.is_empty()).and_then(|class| self.classes.get(class));
         of_class.copied().unwrap_or(self.mode)
+    }
+
+    /// Was the op asked by this ledger, in whichever of its lives?
+    pub fn is_of_ledger(&self, op: OpId) -> bool {
+        let holds = |(from, life): &(Position, Incarnation)| *life == op.incarnation && *from <= op.position;
+        self.lives.is_empty() || self.lives.iter().any(holds)
     }
 
     pub fn mode_of_fact(&self, fact: &SlotFact) -> AllotmentMode {
@@ -151,6 +161,7 @@ impl Default for Policy {
             settle_ms: 15 * MINUTE_MS,
             vanish_ms: 30 * SECOND_MS,
             given_up: Vec::new(),
+            lives: Vec::new(),
         }
     }
 }

@@ -8,6 +8,7 @@ use crate::domain::{BookingId, BookingStatus, OpId, Position, Sync, Timestamp};
 
 use super::apply::ReplayError;
 use super::book::Book;
+use super::conflicts::ConflictKind;
 use super::desk::Desk;
 use super::entry::{Op, OpWhat, What};
 use super::event::{After, Agreement, Effects};
@@ -80,6 +81,31 @@ impl Book {
         Ok(())
     }
 
+    /// A booking without a cancel op that it needs gets a new one: an op that was answered only repeats its answer.
+    pub(super) fn apply_cancel_again(
+        &mut self,
+        position: Position,
+        at: Timestamp,
+        id: BookingId,
+    ) -> Result<(), ReplayError> {
+        let misfit = |what| ReplayError::DoesNotFit { position, what };
+        let Some(booking) = self.bookings.get_mut(&id) else { return Err(misfit("the booking is unknown")) };
+        let waits = booking.waits_for_cancel();
+        booking.cancel = Some(position);
+        if !waits {
+            return self.stands_again(id);
+        }
+        if booking.stands {
+            booking.sync = Sync::Applied;
+        }
+        self.conflicts.retain(|c| c.booking != Some(id) || !matches!(c.kind, ConflictKind::CancelRefused { .. }));
+        let (slot, of_person) = (booking.slot.clone(), (booking.person, booking.series.clone()));
+        let what = OpWhat::Cancel { booking: id, convert: booking.convert };
+        self.add_op(Op { position, slot, what }, Some(of_person));
+        self.touch_booking(id, position, at);
+        Ok(())
+    }
+
     /// The reservation of an ended booking may stand in the legacy system: its cancel op runs (again).
     pub(super) fn stands_again(&mut self, id: BookingId) -> Result<(), ReplayError> {
         let misfit = |what| ReplayError::DoesNotFit { position: id.0, what };
@@ -100,6 +126,14 @@ impl Book {
 }
 
 impl Desk {
+    /// A cancel that the worker had when a restore made the convert run again was answered before the convert: a new one
+    /// follows it.
+    pub(super) fn cancel_overtook(&mut self, id: BookingId, effects: &mut Effects) {
+        if self.book.bookings.get(&id).is_some_and(|booking| booking.is_open() && booking.waits_for_cancel()) {
+            self.persist(What::CancelAgain { booking: id }, effects);
+        }
+    }
+
     pub(super) fn fence(&mut self, ticket: u64, last_op: Option<OpId>, ours: bool, effects: &mut Effects) {
         let agreement = self.agreement(last_op, ours);
         let agreement = match agreement {
@@ -118,6 +152,10 @@ impl Desk {
                 effects.after_durable.push(After::OpsWaiting);
                 Agreement::LegacyBehind { again: (self.book.ops.len() - before) as u64 }
             }
+            Agreement::Level => {
+                self.level_at = Some(self.now);
+                Agreement::Level
+            }
             other => other,
         };
         if !self.book.given_up.is_empty() {
@@ -129,7 +167,9 @@ impl Desk {
 
     fn agreement(&self, last_op: Option<OpId>, ours: bool) -> Agreement {
         let newest = self.book.newest;
+        let is_strange = last_op.is_some_and(|op| !self.policy.is_of_ledger(op));
         match last_op.map(|op| op.position) {
+            Some(_) if is_strange => Agreement::Foreign,
             None if newest == Position::ZERO => Agreement::Level,
             None => Agreement::LegacyBehind { again: 0 },
             Some(op) if self.book.is_given_up(op) => Agreement::LedgerBehind,

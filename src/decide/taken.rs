@@ -7,8 +7,8 @@ use crate::domain::{Fact, Position, ReservationFact, ReservationKey, SlotKey};
 use super::book::{Book, Engagement, Mark, Reservation};
 
 impl Book {
-    /// Takes a fact as the newest content of its row.
-    pub(super) fn take_fact(&mut self, position: Position, fact: Fact) {
+    /// Takes a fact as the newest content of its row. `ours`: the op that it names was asked by this ledger.
+    pub(super) fn take_fact(&mut self, position: Position, fact: Fact, ours: bool) {
         match fact {
             Fact::Site(site) => {
                 let key = site.key.clone();
@@ -22,6 +22,7 @@ impl Book {
             Fact::Slot(slot) => {
                 let no = self.slot_no_or_new(&slot.key);
                 self.slot_mut(no).seen = true;
+                self.slot_mut(no).named_strange = !ours;
                 self.slot_mut(no).class = slot.class.clone();
                 self.slot_mut(no).fact = Some(slot);
                 self.touch_slot(no, position);
@@ -34,7 +35,7 @@ impl Book {
                 standing.bookable = person.bookable;
             }
             Fact::PersonGone(person) => *self.standing_mut(person) = Default::default(),
-            Fact::Reservation(reservation) => self.take_reservation(reservation),
+            Fact::Reservation(reservation) => self.take_reservation(reservation, ours),
             Fact::ReservationGone(key) => self.reservation_gone(&key),
             Fact::Item { object, key, row } => {
                 let key: std::sync::Arc<str> = key.as_str().into();
@@ -65,17 +66,25 @@ impl Book {
         }
     }
 
-    fn take_reservation(&mut self, fact: ReservationFact) {
+    fn take_reservation(&mut self, fact: ReservationFact, ours: bool) {
         self.reservation_gone(&fact.key);
-        let op = fact.op.map(|op| op.position);
-        let kept = Reservation { person: fact.person, series: fact.series, slot: fact.slot, active: fact.active, op };
+        let op = fact.op.map(|op| op.position).filter(|_| ours);
+        let is_strange = !ours || op.is_some_and(|op| self.is_given_up(op));
+        let kept = Reservation {
+            person: fact.person,
+            series: fact.series,
+            slot: fact.slot,
+            active: fact.active,
+            op,
+            is_strange,
+        };
         if let Some(op) = op {
             self.by_op.insert(op, (fact.key.clone(), fact.active));
         }
-        if fact.active && self.bars(&kept) {
+        if fact.active && kept.bars() {
             self.engage(kept.person, &kept.series, |e| e.native += 1);
         }
-        if fact.active && self.is_stranger(&kept) {
+        if fact.active && kept.is_strange {
             let no = self.slot_no_or_new(&kept.slot);
             self.slot_mut(no).strangers += 1;
         }
@@ -87,23 +96,20 @@ impl Book {
         if let Some((_, active)) = before.op.and_then(|op| self.by_op.get_mut(&op)).filter(|(row, _)| row == key) {
             *active = false;
         }
-        if before.active && self.bars(&before) {
+        if before.active && before.bars() {
             let lower = |e: &mut Engagement| e.native = e.native.saturating_sub(1);
             self.engage(before.person, &before.series, lower);
         }
-        if before.active && self.is_stranger(&before) {
+        if before.active && before.is_strange {
             let no = self.slot_no_or_new(&before.slot);
             let slot = self.slot_mut(no);
             slot.strangers = slot.strangers.saturating_sub(1);
         }
     }
+}
 
-    /// Written by the bridge in a life of the ledger that was lost (rule 32): a booking that only the row tells of.
-    fn is_stranger(&self, row: &Reservation) -> bool {
-        row.op.is_some_and(|op| self.is_given_up(op))
-    }
-
-    fn bars(&self, row: &Reservation) -> bool {
-        row.op.is_none() || self.is_stranger(row)
+impl Reservation {
+    fn bars(&self) -> bool {
+        self.op.is_none() || self.is_strange
     }
 }

@@ -101,7 +101,11 @@ impl Desk {
         let slot = self.book.slot(no);
         let Some(fact) = &slot.fact else { return };
         let due = fact.start.plus_ms(-self.policy.cutoff_ms);
-        if !slot.is_open() || self.now < due {
+        if !slot.is_open() {
+            self.unindex(no);
+            return;
+        }
+        if self.now < due {
             return;
         }
         let (slot, start) = (slot.key.clone(), fact.start);
@@ -111,11 +115,16 @@ impl Desk {
 
     pub(super) fn tick(&mut self, effects: &mut Effects) {
         self.forget_old_refusals();
-        for no in due(&self.cutoffs, self.now) {
-            self.pass_cutoff(no, effects);
-            self.give_back(no, effects);
+        let passed = due(&self.cutoffs, self.now);
+        for no in &passed {
+            self.pass_cutoff(*no, effects);
+            self.give_back(*no, effects);
+        }
+        if !passed.is_empty() {
+            self.end_late_places(effects);
         }
         self.mind_quiet(effects);
+        self.mind_held_places(effects);
         self.return_idle(effects);
         for no in due(&self.mends, self.now) {
             self.mends.retain(|(_, of)| *of != no);
@@ -182,8 +191,9 @@ impl Desk {
             .map(|at| at.max(self.book.held_until));
         let at_once = (self.drain_until.is_some() || self.settle_from.is_some()).then_some(self.now);
         let firsts = [&self.cutoffs, &self.idle, &self.mends].map(|of| of.first().map(|(at, _)| *at));
-        let of_bookings = [&self.rechecks, &self.vanishing].map(|of| of.first().map(|(at, _)| *at));
-        let others = [prewarm, at_once, self.quiet_edge, self.settle_at, self.pace.due(self.policy.on_request_per_s)];
+        let of_bookings = [self.rechecks.first().map(|(at, _)| *at), self.next_vanished()];
+        let pace = self.pace.due(self.policy.on_request_per_s);
+        let others = [prewarm, at_once, self.quiet_edge, self.settle_at, self.places_held, pace];
         firsts.into_iter().chain(of_bookings).chain(others).flatten().min()
     }
 }

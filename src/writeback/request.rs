@@ -54,6 +54,8 @@ pub(super) fn outcome(op: Position, reply: OpReply) -> OpResult {
         OpReply::PersonBooked => rejected(Rejection::PersonBooked),
         OpReply::SlotMissing => rejected(Rejection::SlotMissing),
         OpReply::EscrowEroded => rejected(Rejection::EscrowEroded),
+        OpReply::LegacyRule { code } if code == "reservation_missing" => rejected(Rejection::ReservationMissing),
+        OpReply::LegacyRule { code } if code == "reservation_done" => rejected(Rejection::ReservationDone),
         OpReply::LegacyRule { code } => {
             tracing::warn!(op = op.0, code, "a rule of the legacy system refused a write-back");
             rejected(Rejection::LegacyRule)

@@ -158,6 +158,11 @@ impl World {
         self.count("legacy_restored");
     }
 
+    /// The worker compares at a reconnect, and when the desk wants it.
+    fn asks_fence(&self) -> bool {
+        self.reconnects || self.committer.as_ref().is_some_and(|c| c.desk().desk.wants_fence())
+    }
+
     /// The worker reconnects: which side is ahead?
     fn fence(&mut self) -> Option<()> {
         let last_op = self.legacy.newest.map(|position| OpId { incarnation: Incarnation(1), position });
@@ -234,7 +239,7 @@ impl World {
     }
 
     pub(super) fn write_back(&mut self) {
-        if self.control == Control::Stop || (self.reconnects && self.fence().is_none()) {
+        if self.control == Control::Stop || (self.asks_fence() && self.fence().is_none()) {
             return;
         }
         if self.worker.len() < 5 {

@@ -197,7 +197,7 @@ impl Legacy {
             }
             OpWhat::Cancel { convert, .. } => {
                 let found = self.reservations.values_mut().find(|r| r.op == Some(*convert));
-                let Some(reservation) = found else { return rejected(Rejection::LegacyRule) };
+                let Some(reservation) = found else { return rejected(Rejection::ReservationMissing) };
                 if !reservation.active {
                     return OpResult::AlreadyCancelled;
                 }
