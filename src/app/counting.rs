@@ -17,21 +17,37 @@ use crate::telemetry::Metrics;
 /// A standby's lag is asked for at most this often a connection.
 const LAG_EVERY: Duration = Duration::from_secs(1);
 
-/// How far reads lag. Unknown counts as too far: a refill would be asked for by what may be long sold.
+/// Until the lag was looked at for the first time it counts as too far for so long, and no longer: where nothing is
+/// ever read that way, refills must not stop for good.
+const UNKNOWN_MAX: Duration = Duration::from_secs(60);
+/// Nobody has looked yet.
+const UNKNOWN: u64 = u64::MAX;
+/// Somebody has looked, in vain.
+const FAILED: u64 = u64::MAX - 1;
+
+/// How far reads lag. A look that failed counts as too far: a refill would be asked for by what may be long sold.
 #[derive(Clone)]
 pub struct ReadLag {
     ms: Arc<AtomicU64>,
     max_ms: Option<u64>,
+    since: Instant,
 }
 
 impl ReadLag {
     /// `None`: reads and writes are one database.
     pub fn new(max_ms: Option<u64>) -> ReadLag {
-        ReadLag { ms: Arc::new(AtomicU64::new(u64::MAX)), max_ms }
+        ReadLag { ms: Arc::new(AtomicU64::new(UNKNOWN)), max_ms, since: Instant::now() }
     }
 
     pub fn is_too_far(&self) -> bool {
-        self.max_ms.is_some_and(|max| self.ms.load(Ordering::Relaxed) > max)
+        self.was_too_far(Instant::now())
+    }
+
+    fn was_too_far(&self, now: Instant) -> bool {
+        self.max_ms.is_some_and(|max| match self.ms.load(Ordering::Relaxed) {
+            UNKNOWN => now.saturating_duration_since(self.since) < UNKNOWN_MAX,
+            ms => ms > max,
+        })
     }
 }
 
@@ -57,7 +73,7 @@ impl CountedRead {
         if let Err(error) = &lag_ms {
             tracing::warn!(class = error.class, %error, "nobody can tell how far the standby lags; refills stop");
         }
-        let lag_ms = lag_ms.unwrap_or(u64::MAX);
+        let lag_ms = lag_ms.unwrap_or(FAILED);
         self.lag.ms.store(lag_ms, Ordering::Relaxed);
         self.metrics.counted.read_lag_ms.set(i64::try_from(lag_ms).unwrap_or(i64::MAX));
     }
@@ -74,6 +90,7 @@ impl LegacyRead for CountedRead {
         layouts: &[&Layout],
         sink: &mut dyn FnMut(usize, Vec<Value>) -> Result<(), LegacyError>,
     ) -> Result<CutInfo, LegacyError> {
+        self.look_at_lag();
         let done = self.inner.cut(layouts, sink);
         self.counted(done)
     }
@@ -85,6 +102,7 @@ impl LegacyRead for CountedRead {
         rows_max: u32,
         sink: &mut RowSink<'_>,
     ) -> Result<CutInfo, LegacyError> {
+        self.look_at_lag();
         let done = self.inner.page(layout, after, rows_max, sink);
         self.counted(done)
     }
@@ -164,15 +182,69 @@ impl LegacyWrite for CountedWrite {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::{ObjectName, Timestamp};
 
     #[test]
-    fn an_unknown_lag_is_too_far_and_no_standby_never_lags() {
+    fn an_unknown_lag_is_too_far_for_a_minute_and_no_standby_never_lags() {
         let lag = ReadLag::new(Some(5_000));
         assert!(lag.is_too_far());
-        lag.ms.store(5_000, Ordering::Relaxed);
-        assert!(!lag.is_too_far());
-        lag.ms.store(5_001, Ordering::Relaxed);
-        assert!(lag.is_too_far());
+        assert!(lag.was_too_far(lag.since + Duration::from_millis(59_999)));
+        assert!(!lag.was_too_far(lag.since + UNKNOWN_MAX));
+        for (ms, is_too_far) in [(5_000, false), (5_001, true), (FAILED, true)] {
+            lag.ms.store(ms, Ordering::Relaxed);
+            assert_eq!(lag.was_too_far(lag.since + UNKNOWN_MAX), is_too_far);
+        }
         assert!(!ReadLag::new(None).is_too_far());
+    }
+
+    /// A standby of a second's lag without a row.
+    struct Standby;
+
+    impl LegacyRead for Standby {
+        fn columns(&mut self, _: &str) -> Result<Vec<(String, String)>, LegacyError> {
+            Ok(Vec::new())
+        }
+
+        fn cut(
+            &mut self,
+            _: &[&Layout],
+            _: &mut dyn FnMut(usize, Vec<Value>) -> Result<(), LegacyError>,
+        ) -> Result<CutInfo, LegacyError> {
+            Ok(CutInfo { as_of: Timestamp(0), rows: 0, scn_max: None })
+        }
+
+        fn page(&mut self, _: &Layout, _: Option<&str>, _: u32, _: &mut RowSink<'_>) -> Result<CutInfo, LegacyError> {
+            self.cut(&[], &mut |_, _| Ok(()))
+        }
+
+        fn hinted(&mut self, _: &Layout, _: &Hint<'_>, _: &mut RowSink<'_>) -> Result<CutInfo, LegacyError> {
+            self.cut(&[], &mut |_, _| Ok(()))
+        }
+
+        fn lag_ms(&mut self) -> Result<u64, LegacyError> {
+            Ok(1_000)
+        }
+
+        fn statements(&self) -> u64 {
+            0
+        }
+    }
+
+    #[test]
+    fn every_read_looks_at_the_lag() {
+        let layout = Layout { object: ObjectName::new("slot").unwrap(), view: "V".to_owned(), columns: Vec::new() };
+        let reads: [fn(&mut CountedRead, &Layout); 3] = [
+            |read, layout| assert!(read.cut(&[layout], &mut |_, _| Ok(())).is_ok()),
+            |read, layout| assert!(read.page(layout, None, 1, &mut |_| Ok(())).is_ok()),
+            |read, layout| assert!(read.hinted(layout, &Hint::Keys(&[]), &mut |_| Ok(())).is_ok()),
+        ];
+        for read in reads {
+            let lag = ReadLag::new(Some(5_000));
+            let metrics = Arc::new(Metrics::default());
+            let mut counted =
+                CountedRead { inner: Box::new(Standby), metrics, lag: lag.clone(), lag_due: Instant::now() };
+            read(&mut counted, &layout);
+            assert_eq!(lag.ms.load(Ordering::Relaxed), 1_000);
+        }
     }
 }
