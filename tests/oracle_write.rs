@@ -18,7 +18,9 @@ use oracle::OnOracle;
 use shorthand::{convert, numbers, row_of};
 use slotbridge::domain::SlotKey;
 use slotbridge::legacy::oracle::write::Body;
-use slotbridge::legacy::{LegacyErrorKind, LegacyOp, OpReply, OpRequest};
+use slotbridge::legacy::{Heartbeat, LegacyErrorKind, LegacyOp, OpReply, OpRequest};
+
+const BEAT: Heartbeat = Heartbeat { position: 1, unapplied: 0, free_units: 0 };
 
 /// Mode counter, kept by the application, with the unique index; 2 of 5 units in escrow.
 fn escrowed(body: Body) -> (OnOracle, SlotKey) {
@@ -41,7 +43,18 @@ fn one_effect(body: Body, fault: Fault, kind: LegacyErrorKind, in_doubt: bool, w
     let mut writer = h.writer();
     on.server.fault(fault);
     let error = writer.apply(&ops).expect_err(what);
+    let ends = kind == LegacyErrorKind::Lost || error.class == "timeout" || error.message.contains("commit");
     assert_eq!((error.kind, error.in_doubt), (kind, in_doubt), "{what}: {error}");
+    if ends {
+        // Another session may be on a database that lost transactions: the caller compares first.
+        for _ in 0..2 {
+            let error = writer.apply(&ops).expect_err(what);
+            let told = (error.kind, error.class, error.in_doubt);
+            assert_eq!(told, (LegacyErrorKind::Lost, "connection_lost", false), "{what}: {error}");
+            assert!(writer.agency().is_err() && writer.heartbeat(BEAT).is_err(), "{what}");
+        }
+        writer = h.writer();
+    }
     let replies = writer.apply(&ops).unwrap_or_else(|error| panic!("{what}: {error}"));
     assert!(matches!(replies[0], OpReply::Converted { over: false, .. }), "{what}: {replies:?}");
     assert_eq!(replies[1], OpReply::Returned { units: 1 }, "{what}");
@@ -142,6 +155,14 @@ fn the_write_account_of_the_package_has_no_right_to_tables() {
     }
     let h: &dyn Harness = &on;
     assert_eq!(numbers(&row_of(&mut *h.reader(), &slot)), (5, 2, 0, 2), "the reader reads");
+}
+
+#[test]
+fn after_a_timeout_the_writer_is_at_an_end() {
+    for code in [3_136, 1_013] {
+        let fault = Fault::at("execute").on("INSERT INTO SB_APPLIED%").code(code, "refused by the test");
+        one_effect(fault, LegacyErrorKind::Retry, false, "timeout");
+    }
 }
 
 #[test]

@@ -62,6 +62,7 @@ struct Books {
     slow: Option<(Arc<Hand>, i64)>,
     statements: u64,
     beats: Vec<Heartbeat>,
+    beat_faults: VecDeque<LegacyErrorKind>,
 }
 
 #[derive(Clone, Default)]
@@ -160,8 +161,9 @@ impl LegacyWrite for Legacy {
     }
 
     fn heartbeat(&mut self, beat: Heartbeat) -> Result<(), LegacyError> {
-        self.0.lock().unwrap().beats.push(beat);
-        Ok(())
+        let mut books = self.0.lock().unwrap();
+        books.beats.push(beat);
+        books.beat_faults.pop_front().map_or(Ok(()), |kind| Err(error(kind, false)))
     }
 
     fn statements(&self) -> u64 {

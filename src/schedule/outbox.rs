@@ -25,6 +25,8 @@ pub struct Waiting<T> {
     pub in_doubt: bool,
     /// Why nobody but a person may have it run again.
     pub aside: Option<Arc<str>>,
+    /// It waits for its time for no fault of its own or of its transaction.
+    pub held: bool,
 }
 
 #[derive(Debug)]
@@ -42,7 +44,8 @@ impl<T: Clone> Outbox<T> {
 
     /// An op that is known already stays as it is.
     pub fn add(&mut self, position: Position, slot: SlotKey, op: T, now: Timestamp) {
-        let waiting = Waiting { slot, op, since: now, failures: 0, due: now, in_doubt: false, aside: None };
+        let waiting =
+            Waiting { slot, op, since: now, failures: 0, due: now, in_doubt: false, aside: None, held: false };
         self.ops.entry(position).or_insert(waiting);
     }
 
@@ -91,6 +94,7 @@ impl<T: Clone> Outbox<T> {
         for position in positions {
             let Some(waiting) = self.ops.get_mut(position) else { continue };
             waiting.failures += 1;
+            waiting.held = false;
             let pause_ms = self.backoff.pause_ms(waiting.failures, seed);
             waiting.due = now.plus_ms(i64::try_from(pause_ms).unwrap_or(i64::MAX));
             if in_doubt && !waiting.in_doubt {
@@ -99,6 +103,13 @@ impl<T: Clone> Outbox<T> {
             }
         }
         newly
+    }
+
+    /// The op may not run before `due`, and later ops of its slot wait behind it. No failure.
+    pub fn hold(&mut self, position: Position, due: Timestamp) {
+        if let Some(waiting) = self.ops.get_mut(&position) {
+            (waiting.due, waiting.held) = (due, true);
+        }
     }
 
     /// One of the ops makes their transaction fail, and nobody knows which: each runs alone from now on, at once.
@@ -131,11 +142,11 @@ impl<T: Clone> Outbox<T> {
         self.ops.iter().filter(|(_, waiting)| waiting.aside.is_some()).map(|(position, waiting)| (*position, waiting))
     }
 
-    /// Ops that are neither set aside nor wait behind one that is.
-    pub fn runnable(&self) -> usize {
+    /// Ops that are neither set aside nor held, nor wait behind one that is.
+    pub fn runnable(&self, now: Timestamp) -> usize {
         let mut blocked = BTreeSet::new();
         let runs = self.ops.values().filter(|waiting| {
-            if waiting.aside.is_some() {
+            if waiting.aside.is_some() || (waiting.held && waiting.due > now) {
                 blocked.insert(&waiting.slot);
             }
             !blocked.contains(&waiting.slot)
@@ -253,11 +264,20 @@ mod tests {
         let mut outbox = outbox(&[(1, "a"), (2, "a"), (3, "b")]);
         assert!(outbox.set_aside(Position(1), "unlisted") && !outbox.set_aside(Position(9), "unlisted"));
         assert_eq!(positions(&outbox.batch(Timestamp(0), 50)), [3]);
-        assert_eq!((outbox.runnable(), outbox.len(), outbox.asides().count()), (1, 3, 1));
+        assert_eq!((outbox.runnable(Timestamp(0)), outbox.len(), outbox.asides().count()), (1, 3, 1));
         outbox.done(Position(3));
         assert_eq!(outbox.next_due(), None);
         assert!(outbox.retry(Position(1), Timestamp(5)) && !outbox.retry(Position(1), Timestamp(5)));
         assert_eq!(positions(&outbox.batch(Timestamp(5), 50)), [1]);
+    }
+
+    #[test]
+    fn an_op_that_is_held_is_no_failure_and_leaves_room_for_others() {
+        let mut outbox = outbox(&[(1, "a"), (2, "a"), (3, "b")]);
+        (0..9).for_each(|_| outbox.hold(Position(1), Timestamp(1_000)));
+        assert_eq!(positions(&outbox.batch(Timestamp(999), 50)), [3]);
+        assert_eq!((outbox.runnable(Timestamp(999)), outbox.runnable(Timestamp(1_000))), (1, 3));
+        assert_eq!(positions(&outbox.batch(Timestamp(1_000), 50)), [1, 2, 3]);
     }
 
     #[test]

@@ -90,10 +90,11 @@ impl Loop {
         while !self.stop.load(Ordering::Acquire) {
             let turn = match &mut port {
                 Some(open) => {
-                    if self.worker.may_beat() {
-                        self.heart.beat(&mut **open);
+                    let beaten = if self.worker.may_beat() { self.heart.beat(&mut **open) } else { Ok(()) };
+                    match beaten.err().and_then(|error| self.worker.unbeaten(&error)) {
+                        Some(lost) => lost,
+                        None => self.worker.turn(&mut **open)?,
                     }
-                    self.worker.turn(&mut **open)?
                 }
                 None => match self.worker.may_connect() {
                     Some(wait_ms) => Turn::Lost { wait_ms },
@@ -173,15 +174,12 @@ fn kept_days(now: Timestamp, backed_up_at: Timestamp) -> u32 {
 }
 
 impl Heart {
-    /// A beat that fails is a matter of the connection, which the next turn notices by itself.
-    fn beat(&mut self, port: &mut dyn LegacyWrite) {
+    fn beat(&mut self, port: &mut dyn LegacyWrite) -> Result<(), LegacyError> {
         if self.due > Instant::now() {
-            return;
+            return Ok(());
         }
         self.due = Instant::now() + self.interval;
-        if let Err(error) = port.heartbeat((self.beat)()) {
-            tracing::warn!(kind = error.kind.code(), %error, "the heartbeat could not be written");
-        }
+        port.heartbeat((self.beat)())
     }
 }
 

@@ -79,6 +79,20 @@ impl Worker {
         self.standing.is_read() && !self.standing.is_fenced() && self.hold.is_none()
     }
 
+    /// For the loop: the heartbeat could not be written. Whatever it was, the session may be another one's by now.
+    /// `Some` = the connection is gone.
+    pub fn unbeaten(&mut self, error: &LegacyError) -> Option<Turn> {
+        self.standing.forget();
+        if error.kind != LegacyErrorKind::Lost {
+            tracing::warn!(class = error.class, %error, "the heartbeat could not be written");
+            return None;
+        }
+        self.is_connected = false;
+        let turn = self.troubled(error, self.clock.now());
+        self.told();
+        Some(turn)
+    }
+
     /// May what is old be tidied away in the legacy system now?
     pub(super) fn may_tidy(&self) -> bool {
         self.standing.may_write() && self.hold.is_none()
@@ -172,7 +186,8 @@ impl Worker {
             LegacyErrorKind::Retry => {
                 tracing::warn!(class = error.class, in_doubt, failures = self.failures, %error,
                     "a write-back transaction failed and is repeated");
-                Turn::Idle { wait_ms }
+                // The ops wait as long as the outbox says; the agency is asked meanwhile.
+                Turn::Idle { wait_ms: wait_ms.min(self.settings.control_interval_ms) }
             }
             LegacyErrorKind::Wait => {
                 say(is_news, error, wait_ms, "the legacy system is out of something; write-back pauses");

@@ -21,6 +21,9 @@ use crate::schedule::{Backoff, Outbox};
 /// Claimed ops that may wait behind ops that were set aside; then no more are claimed.
 const HELD_MAX: usize = 5_000;
 
+/// A take that waits for reads to catch up is looked at again after so long.
+const TAKE_HELD_MS: i64 = 1_000;
+
 /// How a turn ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Turn {
@@ -36,7 +39,7 @@ pub enum Turn {
 pub struct Around {
     /// Changes whenever a secret of the write accounts does.
     pub secrets: Box<dyn Fn() -> u64 + Send>,
-    /// True while the legacy system is read too late to know what it has left: nothing is taken.
+    /// True while the legacy system is read too late to know what it has left: takes wait.
     pub reads_lag: Box<dyn Fn() -> bool + Send>,
     /// Last position of the ledger at the start. An op up to here may have been run by an earlier process.
     pub replayed: Position,
@@ -173,6 +176,7 @@ impl Worker {
         let mut requests = Vec::with_capacity(batch.len());
         let mut settled = Vec::new();
         let mut blocked: Option<SlotKey> = None;
+        let now = self.clock.now();
         let takes_held = (self.around.reads_lag)();
         for (position, waiting) in batch {
             if blocked.as_ref() == Some(&waiting.slot) {
@@ -180,7 +184,9 @@ impl Worker {
             }
             let may_have_run = waiting.in_doubt || waiting.op.honour || position <= self.around.replayed;
             if takes_held && !may_have_run && matches!(waiting.op.op.what, OpWhat::Take { .. }) {
-                settled.push((position, OpResult::Taken { units: 0 }));
+                // Never answered here: an answer says that the legacy system gave it.
+                self.outbox.hold(position, now.plus_ms(TAKE_HELD_MS));
+                blocked = Some(waiting.slot);
                 continue;
             }
             match self.asked(&waiting.op) {
@@ -228,7 +234,7 @@ impl Worker {
 
     /// Claims no more than one transaction takes: what is not claimed yet can still be cancelled without a write.
     fn claim(&mut self, now: Timestamp) -> Result<(), Stopped> {
-        let max = self.pace.ops().saturating_sub(self.outbox.runnable());
+        let max = self.pace.ops().saturating_sub(self.outbox.runnable(now));
         if max == 0 || self.outbox.len() >= HELD_MAX {
             return Ok(());
         }

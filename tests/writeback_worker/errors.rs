@@ -114,6 +114,61 @@ fn asking_the_agency_may_fail_too_and_then_nothing_is_written() {
 }
 
 #[test]
+fn a_heartbeat_that_fails_has_the_fence_compared_again_before_anything_is_written() {
+    for (kind, fences) in [(Retry, 2), (Schema, 2), (Lost, 2)] {
+        let setup = setup();
+        let mut worker = setup.worker();
+        setup.turn(&mut worker);
+        assert_eq!(setup.ledger.lock().unwrap().fences.len(), 1);
+        let turn = worker.unbeaten(&error(kind, false));
+        assert_eq!(turn.is_some(), kind == Lost, "{kind:?}");
+        assert_eq!(setup.status(&worker), if kind == Lost { "unreachable" } else { "running" });
+        setup.ask(1, "a", convert(1));
+        setup.run(&mut worker);
+        assert_eq!(setup.ledger.lock().unwrap().fences.len(), fences, "{kind:?}");
+    }
+}
+
+#[test]
+fn the_thread_opens_another_connection_when_a_heartbeat_says_that_it_is_gone() {
+    let setup = setup();
+    let (worker, wake) = (setup.worker(), Wake::new());
+    setup.books().beat_faults.push_back(Lost);
+    let (legacy, opened) = (setup.legacy.clone(), Arc::new(std::sync::atomic::AtomicU32::new(0)));
+    let count = opened.clone();
+    let connect: writeback::Connect = Box::new(move || {
+        count.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+        Ok(Box::new(legacy.clone()))
+    });
+    setup.ask(1, "a", convert(1));
+    let beat: writeback::Beat = Box::new(|| Heartbeat { position: 9, unapplied: 0, free_units: 4 });
+    let running = writeback::start(worker, &Settings::default(), connect, beat, surroundings(), wake).unwrap();
+    setup.told.recv_timeout(std::time::Duration::from_secs(60)).unwrap();
+    running.stop().unwrap();
+    assert_eq!(opened.load(std::sync::atomic::Ordering::SeqCst), 2, "nothing was written over the first");
+}
+
+#[test]
+fn however_often_it_is_busy_the_agency_is_asked_each_second() {
+    let setup = setup();
+    setup.ask(1, "a", convert(1));
+    setup.faults(&[Fault::Busy; 16]);
+    let mut worker = setup.worker();
+    let asked_before = setup.books().agency_asked;
+    let began = setup.clock.now();
+    while setup.results().is_empty() {
+        if let Turn::Idle { wait_ms } = setup.turn(&mut worker) {
+            assert!(wait_ms <= 1_000, "{wait_ms}");
+            setup.pass(i64::try_from(wait_ms).unwrap());
+        }
+    }
+    let seconds = setup.clock.now().since_ms(began) / 1_000;
+    assert!(seconds > 60, "the op's own pauses grow: {seconds} s");
+    let asked = setup.books().agency_asked - asked_before;
+    assert!(asked >= seconds.unsigned_abs() / 2, "{asked} in {seconds} s");
+}
+
+#[test]
 fn an_unlisted_code_halts_its_op_and_no_other() {
     let setup = setup();
     for (op, slot) in [(1, "a"), (2, "b"), (3, "c")] {
@@ -214,16 +269,25 @@ fn a_slow_legacy_system_gets_smaller_transactions() {
 }
 
 #[test]
-fn while_reads_lag_new_takes_get_nothing_and_everything_else_goes_on() {
+fn while_reads_lag_new_takes_wait_and_other_slots_go_on() {
     let setup = setup();
     setup.ask(1, "a", OpWhat::Take { units: 5 });
-    setup.ask(2, "a", OpWhat::Take { units: 4 });
-    setup.ask(3, "b", convert(1));
-    let around = Around { reads_lag: Box::new(|| true), replayed: Position(1), ..Around::default() };
-    setup.run(&mut setup.worker().with(around));
-    let told: BTreeMap<u64, OpResult> = setup.results().into_iter().collect();
-    assert_eq!(told[&1], OpResult::Taken { units: 5 }, "one that may have run is run");
-    assert_eq!(told[&2], OpResult::Taken { units: 0 });
-    assert!(matches!(told[&3], OpResult::Converted { .. }));
-    assert_eq!(setup.books().order, [1, 3]);
+    for n in 2..=101 {
+        setup.ask(n, &format!("t{n}"), OpWhat::Take { units: 4 });
+    }
+    setup.ask(102, "b", convert(1));
+    let lags = Arc::new(std::sync::atomic::AtomicBool::new(true));
+    let seen = lags.clone();
+    let reads_lag = Box::new(move || seen.load(std::sync::atomic::Ordering::Relaxed));
+    let mut worker = setup.worker().with(Around { reads_lag, replayed: Position(1), ..Around::default() });
+    for _ in 0..200 {
+        setup.turn(&mut worker);
+        setup.pass(100);
+    }
+    assert_eq!(setup.books().order, [1, 102], "one that may have run is run, and whatever is no take");
+    assert_eq!(setup.results().len(), 2, "nobody answers a take but the legacy system");
+    assert_eq!(worker.stats().lock().unwrap().failures, 0);
+    lags.store(false, std::sync::atomic::Ordering::Relaxed);
+    setup.run(&mut worker);
+    assert!(setup.results()[2..].iter().all(|(_, result)| *result == OpResult::Taken { units: 4 }));
 }

@@ -2,8 +2,9 @@
 //!
 //! Invariants: an op's id, its effect and its answer are one transaction; the session that a failure has put in doubt is
 //! dropped, never asked whether the commit happened: the same ops are run again on another session, where the insert
-//! of the id waits for the dead transaction and then either succeeds or finds the answer. Nothing is retried here: the
-//! caller knows how often and when.
+//! of the id waits for the dead transaction and then either succeeds or finds the answer. Nothing is retried here, and
+//! no second session is opened: another one may be on a database that lost transactions, so the caller opens a new
+//! writer and compares the fence before it writes. The caller knows how often and when.
 //!
 //! Not here: the error table (`error`), how a session comes to be (`session`), the agency's package.
 
@@ -25,6 +26,7 @@ use self::link::{Binds, Link, SessionLink};
 use self::trouble::{Trouble, halt, schema};
 use super::Oracle;
 use super::catalogue::Entry;
+use super::error::{ErrorClass, Failure, Step};
 use super::session::Session;
 use super::settings::Account;
 use super::sql_write as sql;
@@ -77,17 +79,18 @@ impl Default for Settings {
 }
 
 pub struct OracleWrite {
-    oracle: Arc<Oracle>,
     settings: Settings,
+    /// `None` once it was lost.
     session: Option<Session>,
-    /// Statements of sessions that are gone.
+    /// Statements of the session that is gone.
     statements: u64,
 }
 
 impl OracleWrite {
     /// Logs on, so that what is wrong with the account is known at the start.
     pub fn open(oracle: Arc<Oracle>, settings: Settings) -> Result<OracleWrite, LegacyError> {
-        let mut writer = OracleWrite { oracle, settings, session: None, statements: 0 };
+        let session = Session::open(&oracle, Account::Write)?;
+        let mut writer = OracleWrite { settings, session: Some(session), statements: 0 };
         let memo = writer.settings.memo.clone();
         let bytes = SessionLink(writer.session()?).bytes(&memo);
         if bytes.is_none_or(|bytes| bytes > KEY_BYTES_MAX) {
@@ -98,15 +101,15 @@ impl OracleWrite {
         Ok(writer)
     }
 
-    /// The session; another one if the last may not be used any more.
+    /// The session, while it may be used.
     fn session(&mut self) -> Result<&mut Session, LegacyError> {
         if let Some(gone) = self.session.take_if(|session| !session.is_usable()) {
             self.statements += gone.statements();
         }
-        match &mut self.session {
-            Some(session) => Ok(session),
-            none => Ok(none.insert(Session::open(&self.oracle, Account::Write)?)),
-        }
+        self.session.as_mut().ok_or_else(|| {
+            let words = "the session may not be used after what failed on it: another one is opened";
+            Failure::own(ErrorClass::ConnectionLost, Step::Execute, "session", words).into()
+        })
     }
 
     /// One transaction: `work` and a commit, or nothing.
