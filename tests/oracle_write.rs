@@ -236,3 +236,51 @@ fn answers_are_forgotten_only_when_they_are_old() {
     assert_eq!(slotbridge::legacy::LegacyWrite::forget_applied(&mut embedded, 35, 500).unwrap(), 2);
     assert_eq!(writer.forget_applied(35, 500).unwrap(), 0);
 }
+
+/// The agency's keys are CHAR(20), and what the file holds of them is padded.
+fn padded_keys(legacy: &Legacy) {
+    let connection = rusqlite::Connection::open(&legacy.path).unwrap();
+    let script = "PRAGMA writable_schema = ON;
+         UPDATE sqlite_master SET sql = replace(replace(replace(sql, 'SLOT_NO VARCHAR2(60)', 'SLOT_NO CHAR(20)'),
+           'PSN_NO VARCHAR2(20)', 'PSN_NO CHAR(20)'), 'SERIES_CD VARCHAR2(', 'SERIES_CD CHAR(') WHERE type = 'table'
+           AND name IN ('TB_SLOT', 'TB_PSN', 'TB_RESV');
+         PRAGMA writable_schema = RESET;
+         UPDATE TB_PSN SET PSN_NO = printf('%-20s', PSN_NO);
+         UPDATE TB_SLOT SET SLOT_NO = printf('%-20s', SLOT_NO);";
+    connection.execute_batch(script).unwrap();
+    let chars = "SELECT COUNT(*) FROM pragma_table_info('TB_RESV') WHERE type LIKE 'CHAR(%'
+         AND name IN ('SLOT_NO', 'PSN_NO', 'SERIES_CD')";
+    assert_eq!(connection.query_row(chars, [], |row| row.get::<_, i64>(0)).unwrap(), 3);
+}
+
+#[test]
+fn keys_that_the_agency_pads_are_found_and_stored_padded() {
+    for setting in [SETTINGS[0], SETTINGS[1]] {
+        let legacy = Legacy::new(setting);
+        padded_keys(&legacy);
+        let on = OnOracle::new(legacy, Body::Sql);
+        let h: &dyn Harness = &on;
+        let slot = h.empty_slot(5);
+        let width = on.legacy().number("SELECT MAX(LENGTH(SERIES_CD)) FROM TB_SLOT WHERE SLOT_NO NOT LIKE 'T%'");
+        let series = on
+            .legacy()
+            .number("SELECT CAST(substr(type, 6) AS INT) FROM pragma_table_info('TB_SLOT') WHERE name = 'SERIES_CD'");
+        assert!(width <= series);
+        on.legacy().sql("UPDATE TB_SLOT SET SLOT_NO = printf('%-20s', trim(SLOT_NO))", []);
+        on.legacy().sql(&format!("UPDATE TB_SLOT SET SERIES_CD = printf('%-{series}s', SERIES_CD)"), []);
+        let mut bridge = h.bridge();
+        assert_eq!(bridge.apply(1, &slot, LegacyOp::Take { units: 3 }), OpReply::Taken { units: 3 });
+        let person = h.free_person(0);
+        let made = bridge.apply(2, &slot, convert(&person));
+        assert!(matches!(made, OpReply::Converted { over: false, .. }), "{made:?}");
+        assert_eq!(bridge.apply(3, &slot, convert(&person)), OpReply::PersonBooked);
+        assert_eq!(bridge.apply(4, &slot, LegacyOp::Return { units: 1 }), OpReply::Returned { units: 1 });
+        let count = |sql: &str| on.legacy().number(sql);
+        assert_eq!(count("SELECT UNITS FROM SB_ESCROW"), 1);
+        assert_eq!(count("SELECT BOOKED_CNT FROM TB_SLOT WHERE SLOT_NO LIKE 'T%'"), 2);
+        assert_eq!(count("SELECT LENGTH(SLOT_NO) + LENGTH(PSN_NO) FROM TB_RESV WHERE IF_OP_ID IS NOT NULL"), 40);
+        assert_eq!(bridge.apply(5, &slot, shorthand::cancel(2)), OpReply::TurnedBack);
+        assert_eq!(bridge.apply(6, &slot, LegacyOp::Return { units: 2 }), OpReply::Returned { units: 2 });
+        assert_eq!(count("SELECT UNITS + (SELECT BOOKED_CNT FROM TB_SLOT WHERE SLOT_NO LIKE 'T%') FROM SB_ESCROW"), 0);
+    }
+}

@@ -12,6 +12,7 @@ pub fn told(conflict: &Conflict) -> serde_json::Value {
         ConflictKind::Overrun { units } => ("overrun", None, Some(units)),
         ConflictKind::Lost { units } => ("lost", None, Some(units)),
         ConflictKind::NativeBeside => ("native_beside", None, None),
+        ConflictKind::CancelRefused { reason } => ("cancel_refused", Some(reason.code()), None),
     };
     serde_json::json!({
         "at": conflict.at.rfc3339(), "position": conflict.position, "kind": kind, "reason": reason, "units": units,
@@ -35,6 +36,9 @@ fn to_do(kind: ConflictKind) -> &'static str {
         ConflictKind::Overrun { .. } => "raise the slot's capacity, or have the site move people",
         ConflictKind::Lost { .. } => {
             "find what sold or recounted past the bridge's units (counter jobs, screens that save whole rows)"
+        }
+        ConflictKind::CancelRefused { .. } => {
+            "the reservation stands: correct what the legacy system's rule names, then `slotbridge conflicts redrive BOOKING`"
         }
         ConflictKind::NativeBeside => "have the site or the person cancel one of the two bookings",
     }

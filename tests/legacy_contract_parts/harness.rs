@@ -250,6 +250,11 @@ impl Legacy {
         connection.execute(sql, bound).unwrap()
     }
 
+    pub fn number(&self, sql: &str) -> i64 {
+        let connection = rusqlite::Connection::open(&self.path).unwrap();
+        connection.query_row(sql, [], |row| row.get(0)).unwrap()
+    }
+
     fn empty_slot(&self, capacity: u32) -> SlotKey {
         static NEXT: AtomicU64 = AtomicU64::new(1);
         let key = format!("T{}", NEXT.fetch_add(1, Relaxed));

@@ -4,7 +4,8 @@
 //! (`OPEN`, `A`, `C`, the placeholders' `#`) are literals, so that the optimiser sees what they select; everything else
 //! is bound. A count of reservations stands in a subquery of the locking statement only where the legacy system changes
 //! the slot row whenever it changes the count: Oracle runs a locking statement again after a wait only if the row that
-//! it waited for has changed.
+//! it waited for has changed. The bridge's own tables are never compared with the agency's columns, only with binds: an
+//! agency's key may be CHAR, and a padded column is not equal to a VARCHAR2 one.
 
 use super::catalogue::{Entry, Sender};
 use super::sql::Statement;
@@ -55,10 +56,10 @@ pub static SLOT_LOCK_STATE: Entry = sql(
     "W.SLOT.LOCK_STATE",
     "each op: locks the slot row and reads what stands against it",
     "SELECT CASE S.STATUS WHEN 'OPEN' THEN 1 ELSE 0 END, S.CAPACITY, S.BOOKED_CNT, S.REMAIN_CNT, S.SERIES_CD, \
-     (SELECT E.UNITS FROM SB_ESCROW E WHERE E.SLOT_ID = S.SLOT_ID), \
-     (SELECT E.SEEN_CNT FROM SB_ESCROW E WHERE E.SLOT_ID = S.SLOT_ID), \
+     (SELECT E.UNITS FROM SB_ESCROW E WHERE E.SLOT_ID = :P_SLOT_ID), \
+     (SELECT E.SEEN_CNT FROM SB_ESCROW E WHERE E.SLOT_ID = :P_SLOT_ID2), \
      (SELECT COUNT(*) FROM SB_BOOKING_W B WHERE B.SLOT_ID = S.SLOT_ID AND B.STATUS <> 'C'), 0 \
-     FROM SB_SLOT_W S WHERE S.SLOT_ID = :P_SLOT_ID FOR UPDATE WAIT 1",
+     FROM SB_SLOT_W S WHERE S.SLOT_ID = :P_SLOT_ID3 FOR UPDATE WAIT 1",
 );
 pub static SLOT_LOCK: Entry = sql(
     "W.SLOT.LOCK",
@@ -69,11 +70,11 @@ pub static SLOT_COUNTED: Entry = sql(
     "W.SLOT.COUNTED",
     "after W.SLOT.LOCK: what stands against the slot, placeholders apart",
     "SELECT CASE S.STATUS WHEN 'OPEN' THEN 1 ELSE 0 END, S.CAPACITY, S.BOOKED_CNT, S.REMAIN_CNT, S.SERIES_CD, \
-     (SELECT E.UNITS FROM SB_ESCROW E WHERE E.SLOT_ID = S.SLOT_ID), \
-     (SELECT E.SEEN_CNT FROM SB_ESCROW E WHERE E.SLOT_ID = S.SLOT_ID), \
+     (SELECT E.UNITS FROM SB_ESCROW E WHERE E.SLOT_ID = :P_SLOT_ID), \
+     (SELECT E.SEEN_CNT FROM SB_ESCROW E WHERE E.SLOT_ID = :P_SLOT_ID2), \
      (SELECT COUNT(*) FROM SB_BOOKING_W B WHERE B.SLOT_ID = S.SLOT_ID AND B.STATUS <> 'C'), \
      (SELECT COUNT(*) FROM SB_BOOKING_W B WHERE B.SLOT_ID = S.SLOT_ID AND B.STATUS <> 'C' AND B.OP_ID LIKE '%#%') \
-     FROM SB_SLOT_W S WHERE S.SLOT_ID = :P_SLOT_ID",
+     FROM SB_SLOT_W S WHERE S.SLOT_ID = :P_SLOT_ID3",
 );
 
 // Units.

@@ -154,6 +154,8 @@ pub enum Cell {
     /// A decimal that fits neither: up to 38 digits as text.
     Decimal(String),
     Text(String),
+    /// Of type CHAR, and so equal to a CHAR column whatever its padding. Only clients send it.
+    Char(String),
     Bytes(Vec<u8>),
     /// `YYYY-MM-DD HH:MM:SS`.
     Date(String),
@@ -169,6 +171,7 @@ pub enum View<'a> {
     Real(f64),
     Decimal(&'a str),
     Text(&'a str),
+    Char(&'a str),
     Bytes(&'a [u8]),
     Date(&'a str),
     Timestamp(&'a str),
@@ -182,6 +185,7 @@ impl View<'_> {
             View::Real(v) => Cell::Real(v),
             View::Decimal(v) => Cell::Decimal(v.to_owned()),
             View::Text(v) => Cell::Text(v.to_owned()),
+            View::Char(v) => Cell::Char(v.to_owned()),
             View::Bytes(v) => Cell::Bytes(v.to_owned()),
             View::Date(v) => Cell::Date(v.to_owned()),
             View::Timestamp(v) => Cell::Timestamp(v.to_owned()),
@@ -197,6 +201,7 @@ impl Cell {
             Cell::Real(v) => View::Real(*v),
             Cell::Decimal(v) => View::Decimal(v),
             Cell::Text(v) => View::Text(v),
+            Cell::Char(v) => View::Char(v),
             Cell::Bytes(v) => View::Bytes(v),
             Cell::Date(v) => View::Date(v),
             Cell::Timestamp(v) => View::Timestamp(v),
@@ -212,6 +217,7 @@ pub fn put(out: &mut Vec<u8>, value: View<'_>) {
     };
     match value {
         View::Text(v) => long(2, v.as_bytes()),
+        View::Char(v) => long(8, v.as_bytes()),
         View::Bytes(v) => long(3, v),
         View::Decimal(v) => long(5, v.as_bytes()),
         View::Date(v) => long(6, v.as_bytes()),
@@ -252,6 +258,7 @@ pub fn take<'a>(cells: &'a [u8], at: &mut usize) -> Option<View<'a>> {
         5 => Some(View::Decimal(text)),
         6 => Some(View::Date(text)),
         7 => Some(View::Timestamp(text)),
+        8 => Some(View::Char(text)),
         _ => None,
     }
 }

@@ -4,7 +4,7 @@
 //! Every placeholder occurs once in a statement, so that its position is the same to whoever counts; a value that a
 //! statement needs again is `:P_UNITS2`, and means what `P_UNITS` means.
 
-use crate::legacy::oracle::catalogue::Entry;
+use crate::legacy::oracle::catalogue::{Entry, Sender};
 use crate::legacy::oracle::charset::Charset;
 use crate::legacy::oracle::error::Failure;
 use crate::legacy::oracle::session::Session;
@@ -91,11 +91,22 @@ impl Link for SessionLink<'_> {
     }
 }
 
+/// Values that columns of the agency's are compared with. A CHAR column is equal to a bind of type CHAR whatever its
+/// padding, and to a shorter VARCHAR2 never; a VARCHAR2 column is equal to both. So keys are CHAR wherever they go, and
+/// no dictionary has to be asked how the agency declared them.
+const KEYS: [&str; 5] = ["P_SLOT_ID", "P_PERSON_ID", "P_SERIES_CD", "P_RESV_NO", "P_OP_ID"];
+
 /// The values in the order of the statement's placeholders. One that is not given stays out, and the driver refuses.
 pub(super) fn in_order<'a>(entry: &Entry, binds: Binds<'a>) -> Vec<Bind<'a>> {
+    // A package's parameters are VARCHAR2.
+    let is_call = matches!(entry.who, Sender::WriteProcedure);
     let value = |name: &str| {
         let name = name.trim_end_matches(|c: char| c.is_ascii_digit());
-        binds.iter().find(|(given, _)| *given == name).map(|(_, bind)| *bind)
+        let bind = binds.iter().find(|(given, _)| *given == name).map(|(_, bind)| *bind)?;
+        Some(match bind {
+            Bind::Text(text) if !is_call && KEYS.contains(&name) => Bind::Padded(text),
+            bind => bind,
+        })
     };
     placeholders(entry.statement.text).filter_map(value).collect()
 }

@@ -136,6 +136,7 @@ unsafe fn read_at(kind: u16, at: *const u8, length: usize) -> Result<Cell, OraEr
         Ok(match kind {
             CHR | AFC | LNG => match String::from_utf8_lossy(raw()).into_owned() {
                 text if text.is_empty() => Cell::Null,
+                text if kind == AFC => Cell::Char(text),
                 text => Cell::Text(text),
             },
             RAW | LONG_RAW if length == 0 => Cell::Null,
@@ -224,7 +225,7 @@ unsafe fn write_at(
 
 fn stamp(value: View<'_>) -> Result<Stamp, OraError> {
     let text = match value {
-        View::Text(text) | View::Date(text) | View::Timestamp(text) => text,
+        View::Text(text) | View::Char(text) | View::Date(text) | View::Timestamp(text) => text,
         _ => return Err(OraError::new(932, "inconsistent datatypes: expected DATE got NUMBER")),
     };
     Stamp::parse(text).ok_or_else(|| OraError::new(1861, "literal does not match format string"))
@@ -235,7 +236,9 @@ fn words(value: View<'_>) -> String {
         View::Null => String::new(),
         View::Int(value) => value.to_string(),
         View::Real(value) => value.to_string(),
-        View::Decimal(text) | View::Text(text) | View::Date(text) | View::Timestamp(text) => text.to_owned(),
+        View::Decimal(text) | View::Text(text) | View::Char(text) | View::Date(text) | View::Timestamp(text) => {
+            text.to_owned()
+        }
         View::Bytes(bytes) => bytes.iter().map(|b| format!("{b:02X}")).collect(),
     }
 }

@@ -78,7 +78,7 @@ impl Session {
         let mut binds: &[Cell] = &[];
         if let Some(row) = ask.rows.first() {
             binds = row;
-            self.bind(&mut statement, row)?;
+            self.bind(&mut statement, row, &plan.chars)?;
         }
         let standing = if ask.rows.is_empty() { false } else { self.step(&mut statement)? };
         let columns = self.columns(&planned, &statement, standing, binds);
@@ -177,8 +177,18 @@ impl Session {
         Statement::prepare(&self.connection, &planned.plan.statements[which]).map_err(|f| errors::plain(&f))
     }
 
-    fn bind(&self, statement: &mut Statement, row: &[Cell]) -> Result<(), OraError> {
+    /// A CHAR is padded to the CHAR column that it meets: the file holds those columns padded.
+    fn bind(&self, statement: &mut Statement, row: &[Cell], chars: &[Option<usize>]) -> Result<(), OraError> {
         for (at, cell) in row.iter().enumerate() {
+            let padded = match (cell, chars.get(at).copied().flatten()) {
+                (Cell::Char(text), None) => Some(Cell::Text(text.clone())),
+                (Cell::Char(text), Some(bytes)) => {
+                    let fill = bytes.saturating_sub(self.charset.length(text));
+                    Some(Cell::Text(format!("{text}{}", " ".repeat(fill))))
+                }
+                _ => None,
+            };
+            let cell = padded.as_ref().unwrap_or(cell);
             let bound = match cell {
                 Cell::Text(text) if text.is_empty() => statement.bind(at + 1, &Cell::Null),
                 Cell::Text(text) if !text.is_ascii() => {
@@ -296,7 +306,7 @@ impl Session {
     ) -> Result<(u64, u32), OraError> {
         let is_insert = planned.plan.statements[which].starts_with("INSERT");
         let mut statement = self.statement(planned, which)?;
-        self.bind(&mut statement, row)?;
+        self.bind(&mut statement, row, &planned.plan.chars)?;
         let mut given = 0;
         loop {
             match statement.step() {

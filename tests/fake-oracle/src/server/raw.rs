@@ -72,7 +72,7 @@ impl Statement {
                     Ok(real) if v.len() <= 15 => ffi::sqlite3_bind_double(self.raw, at, real),
                     _ => text(v),
                 },
-                Cell::Text(v) | Cell::Date(v) | Cell::Timestamp(v) => text(v),
+                Cell::Text(v) | Cell::Char(v) | Cell::Date(v) | Cell::Timestamp(v) => text(v),
                 Cell::Bytes(v) => {
                     let length = v.len() as c_int;
                     ffi::sqlite3_bind_blob(self.raw, at, v.as_ptr().cast(), length, ffi::SQLITE_TRANSIENT())

@@ -149,7 +149,7 @@ pub fn words(cell: &Cell) -> String {
         Cell::Null | Cell::Bytes(_) => String::new(),
         Cell::Int(n) => n.to_string(),
         Cell::Real(n) => n.to_string(),
-        Cell::Decimal(t) | Cell::Text(t) | Cell::Date(t) | Cell::Timestamp(t) => t.clone(),
+        Cell::Decimal(t) | Cell::Text(t) | Cell::Char(t) | Cell::Date(t) | Cell::Timestamp(t) => t.clone(),
     }
 }
 

@@ -5,6 +5,7 @@
 //! refused by `lint`.
 
 pub mod catalog;
+mod chars;
 mod dml;
 mod expression;
 mod lint;
@@ -48,6 +49,8 @@ pub struct Plan {
     /// Placeholders of the text, those that receive included.
     pub binds: usize,
     pub lock: Option<Wait>,
+    /// By placeholder: bytes of the CHAR column that it is compared with or stored in.
+    pub chars: Vec<Option<usize>>,
     /// Objects named, and the privilege needed on each.
     pub needs: Vec<(String, &'static str)>,
     /// The SELECT list, unless it has a star.
@@ -86,6 +89,7 @@ pub fn plan(sql: &str, catalog: &Catalog) -> Result<Plan, Refusal> {
     let binds = tokens.iter().filter(|token| matches!(token, Token::Bind(_))).count();
     let lock = if kind == shape::SELECT { take_lock(&mut tokens) } else { None };
     let items = if kind == shape::SELECT { query::items(&tokens) } else { None };
+    let chars = chars::of(&tokens, catalog);
     let nodes = tree::build(&tokens)?;
     let mut context = Context { catalog, needs: Vec::new(), draws: false };
     let statements = match kind {
@@ -96,7 +100,7 @@ pub fn plan(sql: &str, catalog: &Catalog) -> Result<Plan, Refusal> {
         shape::MERGE => merge::merge(nodes, &mut context)?,
         _ => vec![tree::render(&nodes)],
     };
-    Ok(Plan { kind, statements, binds, lock, needs: context.needs, items, draws: context.draws })
+    Ok(Plan { kind, statements, chars, binds, lock, needs: context.needs, items, draws: context.draws })
 }
 
 /// Cuts `FOR UPDATE [OF …] [NOWAIT | WAIT n | SKIP LOCKED]` off the end.

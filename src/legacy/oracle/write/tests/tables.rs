@@ -213,7 +213,7 @@ struct Bound<'a>(Bind<'a>);
 impl ToSql for Bound<'_> {
     fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
         Ok(match self.0 {
-            Bind::Text(text) => ToSqlOutput::Borrowed(ValueRef::Text(text.as_bytes())),
+            Bind::Text(text) | Bind::Padded(text) => ToSqlOutput::Borrowed(ValueRef::Text(text.as_bytes())),
             Bind::Int(n) => n.into(),
             Bind::NoText | Bind::NoInt => ToSqlOutput::Borrowed(ValueRef::Null),
             _ => panic!("no statement binds this"),
