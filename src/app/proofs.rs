@@ -11,7 +11,6 @@ use super::files::Files;
 use crate::config::{Config, LegacyKind, Maintained};
 use crate::domain::{AllotmentMode, SlotKey, Timestamp};
 
-const FILE: &str = "allotment-proofs.json";
 /// Proofs kept; the oldest go.
 const PROOFS_MAX: usize = 1_000;
 
@@ -85,8 +84,11 @@ impl ProofFailed {
 pub struct Proofs(pub Vec<Proof>);
 
 impl Proofs {
+    /// In the data folder.
+    pub const FILE: &str = "allotment-proofs.json";
+
     pub fn read(files: &Files) -> Result<Proofs, ProofFailed> {
-        let path = files.dir.join(FILE);
+        let path = files.dir.join(Proofs::FILE);
         let bytes = match std::fs::read(&path) {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Proofs::default()),
@@ -99,7 +101,7 @@ impl Proofs {
         let mut proofs = Proofs::read(files)?.0;
         proofs.push(proof);
         let from = proofs.len().saturating_sub(PROOFS_MAX);
-        write_whole(&files.dir.join(FILE), &proofs[from..])
+        write_whole(&files.dir.join(Proofs::FILE), &proofs[from..])
     }
 
     /// The newest word on a mode. Who keeps the counter matters only where a counter is written.

@@ -8,7 +8,7 @@ use clap::Subcommand;
 use super::status::ask_daemon;
 use super::{ConfigFile, Exit, Failed, Out};
 use crate::admin::Ask;
-use crate::app::{self, Files, UnappliedFailed};
+use crate::app::{self, Files, Proofs, UnappliedFailed};
 use crate::clock::{Clock, SystemClock};
 use crate::config;
 use crate::domain::Position;
@@ -204,11 +204,15 @@ pub struct BackupArgs {
     to: PathBuf,
 }
 
-/// Copies ledger, register and evidence, also beside a running daemon. Keys and personal data stay behind: token keys
+/// Copies ledger, register, evidence and proofs of modes, also beside a running daemon. Keys and personal data stay behind: token keys
 /// are backed up apart, and mirror and feeds are rebuilt.
 pub fn backup(args: &BackupArgs, out: &mut Out) -> Result<Exit, Failed> {
     let files = args.data.files()?;
-    let also = ["register.sqlite", "evidence.sqlite"];
+    let mut also = vec!["register.sqlite", "evidence.sqlite"];
+    // Made by `allotment prove`, where the mode wants it: without it a restored bridge would not start.
+    if files.dir.join(Proofs::FILE).exists() {
+        also.push(Proofs::FILE);
+    }
     let what = ledger::Backup { data_dir: &files.dir, also: &also, to: &args.to };
     let now = SystemClock.now();
     let manifest = ledger::backup(&what, now).map_err(|error| failed(&error))?;

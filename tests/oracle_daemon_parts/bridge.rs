@@ -292,6 +292,11 @@ impl Bridge {
         self.server.fault(Fault::at("execute").on("%INTO SB_BOOKING_W%").code(54, busy).times(1_000_000));
     }
 
+    /// From now on a commit of the bridge takes effect, and the bridge never hears of it.
+    pub fn hush_commits(&self) {
+        self.server.fault(Fault::at("commit").session("SB_WRITE_A").kill().after().times(1_000_000));
+    }
+
     pub fn heartbeats(&self) -> Beats {
         Beats { last: self.beat(), seen: 0 }
     }
@@ -393,7 +398,7 @@ fn to_double(config: &mut Config, legacy: &Path, mode: AllotmentMode) {
 }
 
 /// As `allotment prove` leaves it.
-pub fn prove(config: &Config, mode: AllotmentMode) {
+fn prove(config: &Config, mode: AllotmentMode) {
     if !mode.takes() {
         return;
     }

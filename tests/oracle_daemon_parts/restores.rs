@@ -3,7 +3,7 @@
 use slotbridge::domain::AllotmentMode;
 use slotbridge::legacy::sqlite::native::NativeOutcome;
 
-use super::bridge::{Bridge, prove};
+use super::bridge::Bridge;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_restored_ledger_takes_nothing_for_its_own_that_a_lost_life_did() {
@@ -27,7 +27,6 @@ async fn a_restored_ledger_takes_nothing_for_its_own_that_a_lost_life_did() {
     let restored = restore.arg("restore").arg(&copy).arg(&to).output().unwrap();
     assert!(restored.status.success(), "{}", String::from_utf8_lossy(&restored.stderr));
     bridge.configure(|config| config.daemon.data_dir = to);
-    prove(&bridge.scene.stage.config, AllotmentMode::Counter);
     let process = bridge.start().await;
     // The bookings of the lost life are seen as what they are, and their persons are taken.
     bridge
