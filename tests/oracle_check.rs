@@ -142,7 +142,7 @@ fn masked(house: &House, text: &str) -> String {
             let line = match (line.split_once(" looked at, "), line.split_once("): ")) {
                 (Some((_, rest)), _) => format!("N looked at, {rest}"),
                 (_, Some((place, off))) if off.ends_with(" ms off ours") => format!("{place}): N ms off ours"),
-                _ => line.to_owned(),
+                _ => line.split_once(" since ").map_or(line.to_owned(), |(what, _)| format!("{what} since THEN")),
             };
             lines.push(line.replace(&house.scene.dir().display().to_string(), "DIR"));
         }

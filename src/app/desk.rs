@@ -3,6 +3,7 @@
 //!
 //! What the window shows is taken after a batch became durable, so it never shows what may still be lost.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
@@ -35,6 +36,7 @@ pub struct Seen {
 pub struct Window {
     seen: Arc<Mutex<Seen>>,
     ask: SyncSender<SyncSender<Snapshot>>,
+    wanted: Arc<AtomicBool>,
 }
 
 impl Window {
@@ -50,6 +52,11 @@ impl Window {
         self.lock().hot.clone()
     }
 
+    /// The next batch looks, however short ago the last did.
+    pub fn want(&self) {
+        self.wanted.store(true, Ordering::Release);
+    }
+
     /// Asks for the desk's state at the end of a coming batch; `None` when too many have asked.
     pub fn snapshot(&self) -> Option<Receiver<Snapshot>> {
         let (send, receive) = sync_channel(1);
@@ -62,15 +69,17 @@ pub struct Watched {
     seen: Arc<Mutex<Seen>>,
     asked: Receiver<SyncSender<Snapshot>>,
     look_at: Instant,
+    wanted: Arc<AtomicBool>,
 }
 
 impl Watched {
     pub fn new(desk: Desk) -> (Watched, Window) {
         let (ask, asked) = sync_channel(ASKED_MAX);
         let seen: Arc<Mutex<Seen>> = Arc::default();
-        let mut watched = Watched { desk, seen: seen.clone(), asked, look_at: Instant::now() };
+        let wanted: Arc<AtomicBool> = Arc::default();
+        let mut watched = Watched { desk, seen: seen.clone(), asked, look_at: Instant::now(), wanted: wanted.clone() };
         watched.look();
-        (watched, Window { seen, ask })
+        (watched, Window { seen, ask, wanted })
     }
 
     fn look(&mut self) {
@@ -102,7 +111,7 @@ impl Decide for Watched {
     /// The last that the committer asks of a batch that is durable: nothing of the next one has been decided yet.
     fn take_known_keys(&mut self) -> Vec<KnownKey> {
         let known = self.desk.take_known_keys();
-        if Instant::now() >= self.look_at {
+        if self.wanted.swap(false, Ordering::AcqRel) || Instant::now() >= self.look_at {
             self.look();
         }
         while let Ok(wanted) = self.asked.try_recv() {
