@@ -62,15 +62,20 @@ async fn a_booking_that_a_rule_refused_is_listed_and_sent_again() {
     let token = scene.token(&client, person, series).await;
     let body =
         json!({ "slot_id": slot, "person": token, "series": series, "first_sent_at": SystemClock.now().rfc3339() });
-    let (status, bytes) = client.send(Method::POST, "/v1/bookings", Some("one"), Some(&body)).await.unwrap();
+    let (status, bytes) =
+        client.send(Method::POST, "/v1/bookings", Some("conflict-test-key-1"), Some(&body)).await.unwrap();
     let booked: Value = serde_json::from_slice(&bytes).unwrap();
     assert_eq!(status, 201, "{booked:#}");
     let booking = booked["id"].as_str().unwrap();
 
     let all = until(&scene, &["conflicts"], |all| all["conflicts"] != json!([])).await;
     let conflict = &all["conflicts"][0];
-    let told = (&conflict["kind"], &conflict["reason"], &conflict["booking"], &conflict["slot"]);
-    assert_eq!(told, (&json!("displaced"), &json!("legacy_refused"), &json!(booking), &json!(slot)), "{all:#}");
+    let told = (&conflict["kind"], &conflict["reason"], &conflict["booking"], conflict["slot"].as_str());
+    assert_eq!(
+        told,
+        (&json!("displaced"), &json!("legacy_refused"), &json!(booking), slot.strip_prefix("s-")),
+        "{all:#}"
+    );
     let (code, text, _) = cli(&scene, &["conflicts"]);
     assert!(code == Some(0) && text.contains(booking) && text.contains("redrive"), "{text}");
     let desk = until(&scene, &["status"], |all| all["desk"]["conflicts"] == 1).await["desk"].clone();
@@ -81,7 +86,12 @@ async fn a_booking_that_a_rule_refused_is_listed_and_sent_again() {
     legacy(&scene).execute_batch("DROP TRIGGER TR_RULE").unwrap();
     let redriven = json_of(&scene, &["conflicts", "redrive", booking]);
     assert_eq!(redriven, json!({ "redriven": booking }));
-    until(&scene, &["status"], |all| all["desk"]["units"]["named"] == 1 && all["desk"]["redriven"] == 1).await;
+    let is_named = |_: &Value| {
+        let desk = json_of(&scene, &["status"])["desk"].clone();
+        desk["units"]["named"] == 1 && desk["redriven"] == 1
+    };
+    // Listing has the desk show itself, which it does not while nothing happens.
+    until(&scene, &["conflicts"], is_named).await;
     let written: i64 = legacy(&scene)
         .query_row("SELECT COUNT(*) FROM TB_RESV WHERE IF_OP_ID IS NOT NULL AND STAT_CD <> 'C'", [], |row| row.get(0))
         .unwrap();
@@ -95,14 +105,17 @@ async fn a_booking_that_a_rule_refused_is_listed_and_sent_again() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_refused_cut_is_believed_once_an_operator_confirms_it() {
-    let scene = Scene::with(4, 80, 100, |stage| stage.config.capture.full_cut_interval_s = 1);
+    let scene = Scene::with(4, 80, 100, |stage| {
+        stage.config.capture.full_cut_interval_s = 1;
+        // Nothing is held: a slot with units of the bridge is not deleted.
+        stage.config.desk.prewarm_units = 0;
+    });
     let mut process = scene.spawn();
     scene.ready(&mut process).await;
     let (code, _, errors) = cli(&scene, &["capture", "confirm", "slot"]);
     assert!(code == Some(1) && errors.contains("not_refused"), "{errors}");
     assert_eq!(json_of(&scene, &["status"])["daemon"]["slots"], 80);
-    let gone = "DELETE FROM TB_SLOT WHERE SLOT_NO IN (SELECT SLOT_NO FROM TB_SLOT WHERE SLOT_NO NOT IN
-                (SELECT SLOT_NO FROM TB_RESV) AND SLOT_NO NOT IN (SELECT SLOT_ID FROM SB_ESCROW) LIMIT 30)";
+    let gone = "DELETE FROM TB_SLOT WHERE SLOT_NO IN (SELECT SLOT_NO FROM TB_SLOT LIMIT 30)";
     let gone = legacy(&scene).execute(gone, []).unwrap();
     assert!(gone > 16, "{gone} of 80 is no suspicious loss");
     let refused = |all: &Value| all["freshness"]["refused_cuts"] != json!([]);

@@ -173,42 +173,6 @@ fn a_mapping_that_leaks_is_refused_before_anything_starts() {
 }
 
 #[test]
-fn a_refused_cut_is_believed_when_an_operator_confirms_it() {
-    let bridge = Bridge::new();
-    let mut daemon = bridge.command(&["run"]);
-    daemon.env("SLOTBRIDGE_CAPTURE_FULL_CUT_INTERVAL_S", "1").env("SLOTBRIDGE_CAPTURE_DUTY_PERCENT_MAX", "100");
-    daemon.env("SLOTBRIDGE_DESK_PREWARM_UNITS", "0");
-    let daemon = bridge.start_by(daemon);
-    let (code, _, errors) = bridge.run(&["capture", "confirm", "slot"]);
-    assert_eq!(code, Some(1), "{errors}");
-    assert!(errors.contains("no cut of slot is refused"), "{errors}");
-    let legacy = rusqlite::Connection::open(bridge.path().join("legacy.db")).unwrap();
-    legacy.busy_timeout(PATIENCE).unwrap();
-    // Their reservations move to another slot, so that slots alone are lost.
-    let first = "SLOT_NO IN (SELECT SLOT_NO FROM TB_SLOT ORDER BY SLOT_NO LIMIT 20)";
-    let moved = format!("UPDATE TB_RESV SET SLOT_NO = (SELECT MAX(SLOT_NO) FROM TB_SLOT) WHERE {first}");
-    legacy.execute(&moved, []).unwrap();
-    let gone = legacy.execute(&format!("DELETE FROM TB_SLOT WHERE {first}"), []).unwrap();
-    let status = |enough: &dyn Fn(&serde_json::Value) -> bool| {
-        let until = Instant::now() + PATIENCE;
-        loop {
-            let status: serde_json::Value = serde_json::from_str(&bridge.done(&["status", "--json"])).unwrap();
-            if enough(&status) {
-                return status;
-            }
-            assert!(Instant::now() < until, "{status:#}");
-        }
-    };
-    let refused = status(&|status| status["freshness"]["refused_cuts"] != serde_json::json!([]));
-    assert_eq!(refused["freshness"]["refused_cuts"], serde_json::json!([format!("slot: {gone} of 60 rows lost")]));
-    assert_eq!(refused["daemon"]["slots"], 60);
-    let told = bridge.done(&["capture", "confirm", "slot"]);
-    assert!(told.contains(&format!("the end of {gone} of 60 known rows is confirmed")), "{told}");
-    status(&|status| status["daemon"]["slots"] == 60 - gone);
-    daemon.stop();
-}
-
-#[test]
 fn check_connect_looks_at_the_embedded_system() {
     let bridge = Bridge::new();
     let wrong = |bridge: &Bridge| {

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use crate::admin::{Ask, Commands, Told};
-use crate::decide::{ConflictKind, Event};
+use crate::decide::{Conflict, ConflictKind, Event};
 use crate::domain::{BookingId, BookingStatus, EndReason, Incarnation, ObjectName};
 use crate::durable::Answer;
 use crate::intake::{Bounds, Declined, Intake};
@@ -137,7 +137,7 @@ impl Commands for Control {
                 }
             }
             Ask::Conflicts => {
-                let all = self.condition.window.seen().conflicts;
+                let all = self.conflicts();
                 Told::Ok(serde_json::json!({ "conflicts": all.iter().map(conflicts::told).collect::<Vec<_>>() }))
             }
             Ask::Redrive { booking } => self.redrive(booking),
@@ -147,11 +147,19 @@ impl Commands for Control {
 }
 
 impl Control {
+    /// As of now: a batch makes the desk show itself, also when nobody books. Without one, what was seen last.
+    fn conflicts(&self) -> Arc<[Conflict]> {
+        self.condition.window.want();
+        if let Err(error) = self.door.submit(Event::Reserve { ticket: 0, count: 1 }) {
+            tracing::debug!(%error, "the desk is not asked any more");
+        }
+        self.condition.window.seen().conflicts
+    }
+
     /// The desk passes over what it cannot do without a word: what came of it is read from the booking.
     fn redrive(&self, booking: BookingId) -> Told {
         let refused = ConflictKind::Displaced { reason: EndReason::LegacyRefused };
-        let all = self.condition.window.seen().conflicts;
-        if !all.iter().any(|conflict| conflict.booking == Some(booking) && conflict.kind == refused) {
+        if !self.conflicts().iter().any(|conflict| conflict.booking == Some(booking) && conflict.kind == refused) {
             let detail =
                 format!("no rule of the legacy system displaced {booking}; `slotbridge conflicts` lists those");
             return Told::Error { code: "not_displaced".to_owned(), detail };

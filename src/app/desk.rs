@@ -5,6 +5,7 @@
 //! older than `LOOK_EVERY` (or its share) behind the last batch, also when no other batch follows: script 94 believes the
 //! heartbeat's count of unapplied bookings from 5 s after a stop on.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
@@ -37,6 +38,7 @@ pub struct Seen {
 pub struct Window {
     seen: Arc<Mutex<Seen>>,
     ask: SyncSender<SyncSender<Snapshot>>,
+    wanted: Arc<AtomicBool>,
 }
 
 impl Window {
@@ -50,6 +52,11 @@ impl Window {
 
     pub fn hot(&self) -> Vec<SlotKey> {
         self.lock().hot.clone()
+    }
+
+    /// The next batch looks, however short ago the last did.
+    pub fn want(&self) {
+        self.wanted.store(true, Ordering::Release);
     }
 
     /// Asks for the desk's state at the end of a coming batch; `None` when too many have asked.
@@ -67,6 +74,7 @@ pub struct Watched {
     /// When a tick is wanted because a batch became durable that the window does not show.
     look_due: Option<Timestamp>,
     now: Timestamp,
+    wanted: Arc<AtomicBool>,
 }
 
 impl Watched {
@@ -74,9 +82,11 @@ impl Watched {
         let (ask, asked) = sync_channel(ASKED_MAX);
         let seen: Arc<Mutex<Seen>> = Arc::default();
         let (look_at, now) = (Instant::now(), Timestamp(i64::MIN));
-        let mut watched = Watched { desk, seen: seen.clone(), asked, look_at, look_due: None, now };
+        let wanted: Arc<AtomicBool> = Arc::default();
+        let mut watched =
+            Watched { desk, seen: seen.clone(), asked, look_at, look_due: None, now, wanted: wanted.clone() };
         watched.look();
-        (watched, Window { seen, ask })
+        (watched, Window { seen, ask, wanted })
     }
 
     fn look(&mut self) {
@@ -115,7 +125,7 @@ impl Decide for Watched {
     fn take_known_keys(&mut self) -> Vec<KnownKey> {
         let known = self.desk.take_known_keys();
         let left = self.look_at.saturating_duration_since(Instant::now());
-        if left.is_zero() {
+        if self.wanted.swap(false, Ordering::AcqRel) || left.is_zero() {
             self.look();
         } else if self.look_due.is_none() {
             self.look_due = Some(self.now.plus_ms(i64::try_from(left.as_millis()).unwrap_or(i64::MAX / 2) + 1));

@@ -117,9 +117,8 @@ fn folder(what: &str, path: &Path) -> Finding {
 
 fn disk(dir: &Path) -> Finding {
     // The nearest folder that is there: the first start makes the rest.
-    let Some(there) =
-        dir.ancestors().find(|dir| dir.exists()).map(|dir| if dir == Path::new("") { Path::new(".") } else { dir })
-    else {
+    let mut above = dir.ancestors().map(|dir| if dir == Path::new("") { Path::new(".") } else { dir });
+    let Some(there) = above.find(|dir| dir.exists()) else {
         return Finding::of(
             "machine.disk",
             Level::Unknown,
@@ -308,6 +307,11 @@ mod tests {
         assert_eq!((made(2099), made(2021)), (Level::Fine, Level::Wrong));
         std::fs::write(&path, "no certificate").unwrap();
         assert_eq!(certificate("server certificate", &path).level, Level::Wrong);
+    }
+
+    #[test]
+    fn the_disk_of_a_folder_that_is_not_there_yet_is_that_of_the_one_above() {
+        assert!(matches!(disk(Path::new("no-such-folder/data")).level, Level::Fine | Level::Note));
     }
 
     #[test]

@@ -53,7 +53,7 @@ pub fn examine(settings: Settings, expected: &Expected) -> Vec<Finding> {
     match read.first_mut() {
         Some(session) => {
             look.clock(session, Account::Read);
-            look.views(session);
+            look.views();
             look.undo_retention(session);
         }
         None => look.unseen("views, undo retention, privileges of the read account", Account::Read),
