@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use super::partner::Partner;
-use super::told::Unfinished;
+use super::told::{Unfinished, frozen};
 use super::traffic::Traffic;
 use super::verdict::{Beside, Evidence, FeedStates, Verdict, judge};
 use super::{Demo, DemoFailed, Ended, TrafficWanted, say};
@@ -94,7 +94,8 @@ impl End<'_> {
             let books = recount(&self.demo.stage.legacy)?.miscounted_slots;
             let totals = self.demo.daemon.condition.window.seen().totals;
             let now = (books, totals.mended);
-            if last.as_ref() != Some(&now) || totals.eroded > 0 {
+            log.read()?;
+            if last.as_ref() != Some(&now) || frozen(&log.entries) > 0 {
                 (last, since) = (Some(now), Instant::now());
             } else if since.elapsed() > STILL {
                 break;

@@ -190,6 +190,30 @@ pub fn sold_into_overruns(entries: &[Entry]) -> Vec<BookingId> {
     sold
 }
 
+/// Slots that the ledger leaves frozen. The daemon's own window shows an older state once nothing is decided any more.
+pub fn frozen(entries: &[Entry]) -> usize {
+    let (mut frozen, mut mends) = (BTreeSet::<&SlotKey>::new(), BTreeMap::<Position, &SlotKey>::new());
+    for entry in entries {
+        match &entry.what {
+            What::Eroded { slot } => drop(frozen.insert(slot)),
+            What::MendAsked { slot, .. } => {
+                frozen.insert(slot);
+                mends.insert(entry.position, slot);
+            }
+            What::OpDone {
+                op,
+                result: OpResult::Mended { .. } | OpResult::Rejected { reason: Rejection::SlotMissing },
+            } => {
+                if let Some(slot) = mends.get(op) {
+                    frozen.remove(slot);
+                }
+            }
+            _ => {}
+        }
+    }
+    frozen.len()
+}
+
 fn converted(told: &mut Told, result: &OpResult) {
     match result {
         OpResult::Converted { .. } if told.in_legacy == InLegacy::Waiting => told.in_legacy = InLegacy::Active,
