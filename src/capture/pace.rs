@@ -62,7 +62,8 @@ impl Pace {
     pub fn new(poll: Poll, settings: &Settings) -> Pace {
         let interval_ms = settings.interval_ms(poll);
         let polls_overlap = match poll {
-            Poll::Fast => settings.fast_overlap_ms.unsigned_abs() / interval_ms.max(1),
+            // Instants of change may have whole seconds only: that much more is read again.
+            Poll::Fast => (settings.fast_overlap_ms.unsigned_abs() + 1_000) / interval_ms.max(1),
             _ => 0,
         };
         Pace {
