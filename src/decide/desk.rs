@@ -56,6 +56,10 @@ pub struct Desk {
     /// First slot to look at for being settled, and when to begin.
     pub(super) settle_from: Option<usize>,
     pub(super) settle_at: Option<Timestamp>,
+    /// Since this process began: a full cut was taken, write-back compared the fence, and when the first event came.
+    pub(super) full_cut: bool,
+    pub(super) fenced: bool,
+    pub(super) began_at: Option<Timestamp>,
     /// Slots of the facts at hand, to be held against their accounts once all facts are taken.
     pub(super) seen: BTreeSet<SlotNo>,
 }
@@ -90,6 +94,9 @@ impl Desk {
             was_quiet: false,
             settle_from: None,
             settle_at: None,
+            full_cut: false,
+            fenced: false,
+            began_at: None,
             seen: BTreeSet::new(),
         }
     }
@@ -101,6 +108,7 @@ impl Desk {
 
     pub fn step(&mut self, now: Timestamp, event: Event, effects: &mut Effects) {
         self.now = self.now.max(now);
+        self.began_at.get_or_insert(self.now);
         match event {
             Event::Facts { ticket, facts } => self.take_facts(ticket, facts, effects),
             Event::Request { ticket, partner, ask } => self.request(ticket, partner, ask, effects),
@@ -132,6 +140,7 @@ impl Desk {
             Event::GiveBack { ticket, slot } => self.give_back_asked(ticket, slot, effects),
             Event::Fence { ticket, last_op, ours } => self.fence(ticket, last_op, ours, effects),
             Event::Redrive { booking } => self.redrive(booking, effects),
+            Event::Settled => self.full_cut = true,
             Event::Tick => self.tick(effects),
         }
         self.note_reached();
