@@ -27,6 +27,8 @@ pub struct Desk {
     pub(super) now: Timestamp,
     /// When positions were reached, sparsely; tells how old a caller's screen is.
     pub(super) reached: Vec<(Position, Timestamp)>,
+    /// Units that are to go back when the agency wants all, and are not back.
+    pub(super) unreturned: u64,
     /// Open slots by the instant at which their cutoff passes.
     pub(super) cutoffs: BTreeSet<(Timestamp, SlotNo)>,
     /// Slots with free units by the instant at which these go back if nobody asks.
@@ -78,6 +80,7 @@ impl Desk {
             next: Position(1),
             now: Timestamp(0),
             reached: Vec::new(),
+            unreturned: 0,
             cutoffs: BTreeSet::new(),
             idle: BTreeSet::new(),
             cold: BTreeSet::new(),
@@ -143,6 +146,7 @@ impl Desk {
             Event::Settled => self.full_cut = true,
             Event::Tick => self.tick(effects),
         }
+        self.count_unreturned();
         self.note_reached();
     }
 
@@ -315,6 +319,7 @@ impl Desk {
                 self.settle_at = Some(self.now.plus_ms(self.policy.settle_ms));
             }
         }
+        self.count_unreturned();
         if self.book.control == Control::Drain {
             self.drain_until = Some(self.now.plus_ms(self.policy.refill.idle_return_ms));
         }
