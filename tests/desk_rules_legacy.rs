@@ -308,6 +308,12 @@ fn rule_32_what_a_lost_life_of_the_ledger_did_bars_and_counts_and_its_units_are_
     t.desk.advance_to(Position(1_000));
     t.facts(vec![Fact::Slot(SlotFact { counter: Some(3), escrow_units: 2, last_op: lost(600), ..slot("A", 10) })]);
     t.reservation("A", 1, true, Some(Position(555)));
+    let ask = t.ask("A", person(2));
+    let entries = t.entries.len();
+    assert_eq!(t.refused(naver(), ask.clone()).code, Refusal::Settling, "nothing is known of the lost life yet");
+    t.step(Event::Settled);
+    assert_eq!(t.refused(naver(), ask).code, Refusal::Settling, "nor has write-back compared the fence");
+    assert_eq!(t.entries.len(), entries, "nothing is stored");
     assert_eq!(fence(&mut t, Some((7, Position(600))), false), Agreement::LedgerBehind);
     assert_eq!(fence(&mut t, Some((9, Position(5))), false), Agreement::Foreign);
     t.step(Event::Tick);
@@ -437,4 +443,17 @@ fn what_another_ledger_wrote_is_a_strangers_whatever_its_position() {
     t.facts(vec![Fact::Slot(fact)]);
     assert_eq!(t.desk.units(&key("A")).unwrap(), units, "nothing is believed of a slot that another ledger changed");
     assert_eq!(fence(&mut t, Some((9, convert.position)), true), Agreement::Foreign);
+}
+
+#[test]
+fn rule_32_without_word_of_a_full_cut_intake_opens_after_a_while() {
+    let given_up = vec![(Position(500), Position(1_000))];
+    let mut t = Table::with(Policy { given_up, ..policy() });
+    t.desk.advance_to(Position(1_000));
+    t.facts(vec![Fact::Slot(slot("A", 10))]);
+    assert_eq!(fence(&mut t, None, true), Agreement::Level);
+    let ask = t.ask("A", person(1));
+    assert_eq!(t.refused(naver(), ask.clone()).code, Refusal::Settling);
+    t.now = t.now.plus_ms(policy().settle_ms);
+    assert_eq!(t.refused(naver(), ask).code, Refusal::SlotFull);
 }

@@ -136,6 +136,11 @@ codes! {
         en "Many people are booking. Please try again in a moment."
         ko "이용자가 많습니다. 잠시 후 다시 시도해 주세요."
         doc "The slot is booked on request, and as many requests as allowed wait for the agency's system already. Nothing was decided. Repeat with the same key.";
+    Settling "settling" 503 SameKey
+        title "The service is recovering"
+        en "Booking is paused at the moment. Please try again in a moment."
+        ko "현재 예약이 일시 중단되었습니다. 잠시 후 다시 시도해 주세요."
+        doc "The bridge was restored from a backup and is reading what the agency's system holds. Nothing was decided. Repeat with the same key.";
     StoppedByAgency "stopped_by_agency" 503 SameKey
         title "The agency has stopped bookings"
         en "Booking is paused at the moment. Please try again later."
@@ -339,6 +344,7 @@ impl From<Refusal> for Code {
             Refusal::TokenLimitReached => Code::TokenLimitReached,
             Refusal::TooManyRefusals => Code::TooManyRefusals,
             Refusal::TooManyPending => Code::TooManyPending,
+            Refusal::Settling => Code::Settling,
             Refusal::StoppedByAgency => Code::StoppedByAgency,
         }
     }

@@ -66,7 +66,8 @@ impl Desk {
             Some(None) => 0,
             None => {
                 self.return_idle(effects);
-                (0..self.book.slots.len() as u32).map(|no| self.left_to_return(SlotNo(no))).sum()
+                self.count_unreturned();
+                self.unreturned
             }
         };
         effects.after_durable.push(After::GivenBack { ticket, left });
@@ -74,12 +75,22 @@ impl Desk {
 
     /// Units that are to go back and are not back. What the agency assigned itself stays; of a slot that is gone none
     /// can be returned.
-    fn left_to_return(&self, no: SlotNo) -> u64 {
+    pub(super) fn left_to_return(&self, no: SlotNo) -> u64 {
         let slot = self.book.slot(no);
         if slot.fact.is_none() || !self.mode(no).takes() {
             return 0;
         }
         u64::from(slot.units.free()) + u64::from(slot.units.returning)
+    }
+
+    /// Keeps the sum over all slots in step with those that changed: a pass over all of them would hold up requests.
+    pub(super) fn count_unreturned(&mut self) {
+        for no in std::mem::take(&mut self.book.changed) {
+            let left = self.left_to_return(no);
+            let slot = &mut self.book.slots[no.0 as usize];
+            slot.is_changed = false;
+            self.unreturned = self.unreturned - std::mem::replace(&mut slot.unreturned, left) + left;
+        }
     }
 
     /// At the beginning of a quiet window everything goes back.

@@ -110,6 +110,9 @@ pub(super) struct Slot {
     pub demand: u32,
     pub no_take_before: Timestamp,
     pub idle_at: Option<Timestamp>,
+    /// Its part of `Desk::unreturned`, and whether it is to be counted anew.
+    pub unreturned: u64,
+    pub is_changed: bool,
 }
 
 impl Slot {
@@ -141,6 +144,8 @@ impl Slot {
             demand: 0,
             no_take_before: Timestamp(i64::MIN),
             idle_at: None,
+            unreturned: 0,
+            is_changed: false,
         }
     }
 
@@ -307,6 +312,8 @@ pub(super) struct Book {
     pub conflicts: VecDeque<Conflict>,
     pub counters: Counters,
     pub marks: BTreeSet<Mark>,
+    /// Slots that this step changed, each once.
+    pub changed: Vec<SlotNo>,
     pub new_keys: Vec<KnownKey>,
 }
 
@@ -331,7 +338,11 @@ impl Book {
     }
 
     pub fn slot_mut(&mut self, no: SlotNo) -> &mut Slot {
-        &mut self.slots[no.0 as usize]
+        let slot = &mut self.slots[no.0 as usize];
+        if !std::mem::replace(&mut slot.is_changed, true) {
+            self.changed.push(no);
+        }
+        slot
     }
 
     pub fn touch_slot(&mut self, no: SlotNo, position: Position) {

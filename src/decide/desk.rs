@@ -27,6 +27,8 @@ pub struct Desk {
     pub(super) now: Timestamp,
     /// When positions were reached, sparsely; tells how old a caller's screen is.
     pub(super) reached: Vec<(Position, Timestamp)>,
+    /// Units that are to go back when the agency wants all, and are not back.
+    pub(super) unreturned: u64,
     /// Open slots by the instant at which their cutoff passes.
     pub(super) cutoffs: BTreeSet<(Timestamp, SlotNo)>,
     /// Slots with free units by the instant at which these go back if nobody asks.
@@ -56,6 +58,10 @@ pub struct Desk {
     /// First slot to look at for being settled, and when to begin.
     pub(super) settle_from: Option<usize>,
     pub(super) settle_at: Option<Timestamp>,
+    /// Since this process began: a full cut was taken, write-back compared the fence, and when the first event came.
+    pub(super) full_cut: bool,
+    pub(super) fenced: bool,
+    pub(super) began_at: Option<Timestamp>,
     /// Slots of the facts at hand, to be held against their accounts once all facts are taken.
     pub(super) seen: BTreeSet<SlotNo>,
 }
@@ -74,6 +80,7 @@ impl Desk {
             next: Position(1),
             now: Timestamp(0),
             reached: Vec::new(),
+            unreturned: 0,
             cutoffs: BTreeSet::new(),
             idle: BTreeSet::new(),
             cold: BTreeSet::new(),
@@ -90,6 +97,9 @@ impl Desk {
             was_quiet: false,
             settle_from: None,
             settle_at: None,
+            full_cut: false,
+            fenced: false,
+            began_at: None,
             seen: BTreeSet::new(),
         }
     }
@@ -101,6 +111,7 @@ impl Desk {
 
     pub fn step(&mut self, now: Timestamp, event: Event, effects: &mut Effects) {
         self.now = self.now.max(now);
+        self.began_at.get_or_insert(self.now);
         match event {
             Event::Facts { ticket, facts } => self.take_facts(ticket, facts, effects),
             Event::Request { ticket, partner, ask } => self.request(ticket, partner, ask, effects),
@@ -132,8 +143,10 @@ impl Desk {
             Event::GiveBack { ticket, slot } => self.give_back_asked(ticket, slot, effects),
             Event::Fence { ticket, last_op, ours } => self.fence(ticket, last_op, ours, effects),
             Event::Redrive { booking } => self.redrive(booking, effects),
+            Event::Settled => self.full_cut = true,
             Event::Tick => self.tick(effects),
         }
+        self.count_unreturned();
         self.note_reached();
     }
 
@@ -306,6 +319,7 @@ impl Desk {
                 self.settle_at = Some(self.now.plus_ms(self.policy.settle_ms));
             }
         }
+        self.count_unreturned();
         if self.book.control == Control::Drain {
             self.drain_until = Some(self.now.plus_ms(self.policy.refill.idle_return_ms));
         }

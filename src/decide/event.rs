@@ -63,6 +63,8 @@ pub enum Event {
     Redrive {
         booking: BookingId,
     },
+    /// A full cut of slots and reservations was taken since the process began (rule 32).
+    Settled,
     Tick,
 }
 

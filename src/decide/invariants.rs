@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::domain::{BookingId, BookingStatus, PersonNo, SeriesId, SlotKey};
 
+use super::book::SlotNo;
 use super::desk::Desk;
 use super::entry::OpWhat;
 
@@ -62,6 +63,11 @@ impl Desk {
                 );
                 broken.push(Broken { invariant: "I8", detail });
             }
+        }
+        let left: u64 = (0..self.book.slots.len() as u32).map(|no| self.left_to_return(SlotNo(no))).sum();
+        if left != self.unreturned {
+            let detail = format!("{} units are said to be unreturned, {left} are", self.unreturned);
+            broken.push(Broken { invariant: "I8", detail });
         }
         let asked: u32 = self.book.slots.iter().map(|slot| slot.units.pending).sum();
         if asked != self.book.pending {
@@ -122,7 +128,7 @@ impl Desk {
             let of_slot = || self.pending_ops().filter(|op| op.slot == slot.key);
             let mends: Vec<_> = of_slot().filter(|op| matches!(op.what, OpWhat::Mend { .. })).collect();
             let known = mends.iter().map(|op| op.position).eq(slot.mending);
-            let stands_still = self.book.stalled.contains_key(&super::book::SlotNo(at as u32));
+            let stands_still = self.book.stalled.contains_key(&SlotNo(at as u32));
             let frozen = slot.eroded || !(stands_still || slot.mending.is_some());
             if !known || !frozen || of_slot().count() != slot.ops as usize {
                 let detail = format!("slot {}: mends {mends:?}, bookings stand still: {stands_still}", slot.key);

@@ -60,6 +60,10 @@ impl Desk {
             effects.after_durable.push(reply(None, Outcome::Refused(Refused::plain(Refusal::StoppedByAgency))));
             return;
         }
+        if self.is_settling() {
+            effects.after_durable.push(reply(None, Outcome::Refused(Refused::plain(Refusal::Settling))));
+            return;
+        }
         let remembered = self.book.refusals.get(&partner).map_or(0, |r| r.remembered);
         let (entry, outcome) = match self.judge(&partner, &ask) {
             Ok((no, person)) => self.sell(no, person, partner.clone(), &ask, effects),

@@ -162,7 +162,15 @@ impl Desk {
             // What the mirror held at the start is settled now; later facts settle as they come.
             self.settle_from = Some(0);
         }
+        self.fenced |= agreement != Agreement::Foreign;
         effects.after_durable.push(After::Fenced { ticket, agreement });
+    }
+
+    /// Rule 32: may the legacy system hold what a lost life of the ledger did and nobody here has read yet? A shell that
+    /// tells of no full cut is waited for `settle_ms`.
+    pub(super) fn is_settling(&self) -> bool {
+        let waited = || self.began_at.is_some_and(|began| self.now >= began.plus_ms(self.policy.settle_ms));
+        !self.book.given_up.is_empty() && !(self.fenced && (self.full_cut || waited()))
     }
 
     fn agreement(&self, last_op: Option<OpId>, ours: bool) -> Agreement {

@@ -45,12 +45,14 @@ pub enum Refusal {
     TooManyRefusals,
     /// Too many on-request bookings wait for the legacy system.
     TooManyPending,
+    /// The ledger was restored, and what the legacy system applied since its backup is still being read (rule 32).
+    Settling,
     /// The agency's switch says STOP (rule 33).
     StoppedByAgency,
 }
 
 impl Refusal {
-    pub const ALL: [Refusal; 18] = [
+    pub const ALL: [Refusal; 19] = [
         Refusal::UnknownSlot,
         Refusal::NotOpenYet,
         Refusal::SlotClosed,
@@ -68,6 +70,7 @@ impl Refusal {
         Refusal::TokenLimitReached,
         Refusal::TooManyRefusals,
         Refusal::TooManyPending,
+        Refusal::Settling,
         Refusal::StoppedByAgency,
     ];
 
@@ -90,6 +93,7 @@ impl Refusal {
             Refusal::TokenLimitReached => "token_limit_reached",
             Refusal::TooManyRefusals => "too_many_refusals",
             Refusal::TooManyPending => "too_many_pending",
+            Refusal::Settling => "settling",
             Refusal::StoppedByAgency => "stopped_by_agency",
         }
     }
@@ -114,6 +118,7 @@ impl Refusal {
             | Refusal::TokenLimitReached
             | Refusal::TooManyRefusals
             | Refusal::TooManyPending
+            | Refusal::Settling
             | Refusal::StoppedByAgency => false,
         }
     }
@@ -124,6 +129,7 @@ impl Refusal {
             Refusal::TooManyRefusals
             | Refusal::TokenLimitReached
             | Refusal::TooManyPending
+            | Refusal::Settling
             | Refusal::StoppedByAgency => Retry::SameKey,
             _ => Retry::Never,
         }

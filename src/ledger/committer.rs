@@ -326,6 +326,7 @@ fn number(event: &mut Event, place: u64) {
         | Event::Release { .. }
         | Event::Switch { .. }
         | Event::Redrive { .. }
+        | Event::Settled
         | Event::Tick => {}
     }
 }

@@ -88,6 +88,9 @@ impl World {
             }
         }
         self.send_facts(changed);
+        if full && !self.policy.given_up.is_empty() {
+            self.batch(vec![Event::Settled]);
+        }
     }
 
     pub(super) fn send_facts(&mut self, ids: Vec<RowId>) {

@@ -38,6 +38,9 @@ impl Decide for Judge {
     fn step(&mut self, now: Timestamp, event: Event, effects: &mut Effects) {
         let (entries, replies) = (effects.persist.len(), effects.after_durable.len());
         let before = self.desk.position();
+        self.naive.began_at.get_or_insert(now);
+        self.naive.fenced |= matches!(event, Event::Fence { .. });
+        self.naive.full_cut |= matches!(event, Event::Settled);
         let expected = match &event {
             Event::Request { partner, ask: Ask::Book(ask), .. } => {
                 Some(self.naive.verdict(&self.policy, now, partner, ask))

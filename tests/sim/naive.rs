@@ -13,6 +13,10 @@ pub struct Naive {
     pub entries: Vec<Entry>,
     /// Newest last.
     pub facts: Vec<(Position, Fact)>,
+    /// Since the process began: its first instant, and whether the fence was compared and a full cut was told of.
+    pub began_at: Option<Timestamp>,
+    pub fenced: bool,
+    pub full_cut: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -66,6 +70,11 @@ impl Naive {
         row.active && row.op.is_none_or(|op| is_lost(policy, op.position))
     }
 
+    fn settles(&self, policy: &Policy, now: Timestamp) -> bool {
+        let waited = self.began_at.is_some_and(|began| now >= began.plus_ms(policy.settle_ms));
+        !self.fenced || !(self.full_cut || waited)
+    }
+
     fn standing(&self, person: PersonNo) -> Option<(slotbridge::domain::CohortNo, bool)> {
         self.facts.iter().rev().find_map(|(_, fact)| match fact {
             Fact::Person(p) if p.person == person => Some((p.cohort, p.bookable)),
@@ -95,6 +104,9 @@ impl Naive {
         let account = Account::read(&self.entries, policy);
         if account.control == Control::Stop {
             return Verdict::Refused(Refusal::StoppedByAgency);
+        }
+        if !policy.given_up.is_empty() && self.settles(policy, now) {
+            return Verdict::Refused(Refusal::Settling);
         }
         let asks = self.slot(&ask.slot).is_some_and(|slot| policy.mode_of_fact(slot) == AllotmentMode::OnRequest);
         match self.refusal(policy, &account, now, partner, ask) {

@@ -159,7 +159,7 @@ impl World {
         let later = entries.iter().filter(|e| e.position > after).cloned();
         let desk = Desk::replay(self.policy.clone(), snapshot, facts.clone().into_iter(), later)
             .expect("the ledger replays over its own mirror");
-        let naive = Naive { entries, facts };
+        let naive = Naive { entries, facts, began_at: None, fenced: false, full_cut: false };
         for key in self.legacy.slots.keys() {
             let free = desk.units(key).map_or(0, |units| i64::from(units.free()));
             if free != naive.free(&self.policy, key) {
