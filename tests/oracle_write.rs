@@ -16,7 +16,7 @@ use harness::{Harness, Legacy, SETTINGS};
 use kit::Fault;
 use oracle::OnOracle;
 use shorthand::{convert, numbers, row_of};
-use slotbridge::domain::SlotKey;
+use slotbridge::domain::{Incarnation, OpId, Position, SlotKey};
 use slotbridge::legacy::oracle::write::Body;
 use slotbridge::legacy::{Heartbeat, LegacyErrorKind, LegacyOp, OpReply, OpRequest};
 
@@ -109,6 +109,21 @@ fn a_commit_without_an_answer_is_in_doubt_and_takes_effect_once() {
     one_effect(Fault::at("commit").kill(), LegacyErrorKind::Lost, true, "not applied");
     one_effect(Fault::at("commit").code(3_113, "lost"), LegacyErrorKind::Lost, true, "end of file");
     one_effect(Fault::at("commit").code(60, "deadlock"), LegacyErrorKind::Retry, false, "refused");
+}
+
+#[test]
+fn the_fence_never_goes_back_in_either_body() {
+    for body in [Body::Sql, Body::Procedure] {
+        let (on, slot) = escrowed(body);
+        let h: &dyn Harness = &on;
+        let mut writer = h.writer();
+        for (life, position, wanted) in [(0xaaaa, 100, 100), (0xbbbb, 90, 100), (0x1, 99, 100), (0x1, 101, 101)] {
+            let id = OpId { incarnation: Incarnation(life), position: Position(position) };
+            writer.apply(&[OpRequest { id, ..h.request(9, &slot, LegacyOp::Mend { sold: 0 }) }]).unwrap();
+            let last_op = writer.agency().unwrap().fence.last_op.unwrap();
+            assert_eq!(last_op.position, Position(wanted), "{body:?} {life:x}");
+        }
+    }
 }
 
 #[test]

@@ -46,7 +46,9 @@ fn run(session: &mut Session, name: &str, a: &mut [Cell]) -> Result<(), OraError
         }
         "APPLY_OP" => apply(session, a)?,
         "CLOSE_BATCH" => {
-            change(session, "UPDATE SB_FENCE SET INCARNATION = :1, LAST_OP = :2", &[&a[0], &a[1]])?;
+            let sql = "UPDATE SB_FENCE SET INCARNATION = :1, LAST_OP = :2
+                       WHERE LAST_OP IS NULL OR SUBSTR(LAST_OP, 17) < SUBSTR(:3, 17)";
+            change(session, sql, &[&a[0], &a[1], &a[1]])?;
         }
         "AGENCY" => {
             a[0] = first(session, "SELECT STATE FROM SB_CONTROL", &[])?.unwrap_or(Cell::Null);
