@@ -14,6 +14,9 @@ use crate::{capture, writeback};
 use super::counting::{CountedRead, CountedWrite, ReadLag};
 use super::{StartFailed, settings};
 
+/// Where `legacy::oracle` writes down the secrets that the server refused.
+const BLOCKED: &str = "oracle-blocked.json";
+
 /// Opens connections that read; from any thread.
 type OpenRead = Arc<dyn Fn() -> Result<Box<dyn LegacyRead>, LegacyError> + Send + Sync>;
 /// Opens connections that write.
@@ -25,6 +28,8 @@ pub struct Backend {
     pub write: OpenWrite,
     pub lag: ReadLag,
     write_accounts: Vec<Account>,
+    /// Refused secrets: an operator deletes it once an account is unlocked.
+    blocked: std::path::PathBuf,
 }
 
 impl Backend {
@@ -53,16 +58,18 @@ impl Backend {
         })
     }
 
-    /// A number that changes with the content of the write accounts' secret files. It is kept in memory only, and made
+    /// A number that changes with the content of the write accounts' secret files and of the file of refused secrets. It is kept in memory only, and made
     /// with a key of this process, so that it says nothing about a password.
     pub fn secrets(&self) -> Box<dyn Fn() -> u64 + Send> {
         let (accounts, keyed) = (self.write_accounts.clone(), std::hash::RandomState::new());
+        let blocked = self.blocked.clone();
         Box::new(move || {
             let mut hasher = keyed.build_hasher();
             for account in &accounts {
                 // A file that cannot be read is a state of its own: once it can, the secret has changed.
                 std::fs::read(&account.secret_file).ok().hash(&mut hasher);
             }
+            std::fs::read(&blocked).ok().hash(&mut hasher);
             hasher.finish()
         })
     }
@@ -75,6 +82,7 @@ fn sqlite(config: &Config) -> Backend {
         write: Arc::new(move || Ok(Box::new(SqliteWrite::open(&write)?) as Box<dyn LegacyWrite>)),
         lag: ReadLag::new(None),
         write_accounts: Vec::new(),
+        blocked: config.daemon.data_dir.join(BLOCKED),
     }
 }
 
@@ -92,6 +100,7 @@ fn oracle(config: &Config) -> Result<Backend, StartFailed> {
         ),
         lag: ReadLag::new(config.oracle.max_read_lag_ms.filter(|_| config.oracle.read_connect.is_some())),
         write_accounts: config.oracle.write_accounts.clone(),
+        blocked: config.daemon.data_dir.join(BLOCKED),
     })
 }
 
@@ -130,7 +139,8 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let secret_file = dir.path().join("secret");
         let write_accounts = vec![Account { name: "SB_WRITE_A".to_owned(), secret_file: secret_file.clone() }];
-        let backend = Backend { write_accounts, ..sqlite(&Config::default()) };
+        let blocked = dir.path().join(BLOCKED);
+        let backend = Backend { write_accounts, blocked: blocked.clone(), ..sqlite(&Config::default()) };
         let stamp = backend.secrets();
         let missing = stamp();
         std::fs::write(&secret_file, "one").unwrap();
@@ -139,6 +149,11 @@ mod tests {
         std::fs::write(&secret_file, "one").unwrap();
         assert_eq!(stamp(), one);
         std::fs::write(&secret_file, "two").unwrap();
-        assert_ne!(stamp(), one);
+        let two = stamp();
+        assert_ne!(two, one);
+        std::fs::write(&blocked, "{}").unwrap();
+        assert_ne!(stamp(), two);
+        std::fs::remove_file(&blocked).unwrap();
+        assert_eq!(stamp(), two);
     }
 }
