@@ -22,6 +22,8 @@ const ASKED_MAX: usize = 4;
 /// What the last look saw.
 #[derive(Debug, Clone, Default)]
 pub struct Seen {
+    /// The ledger's position that the rest belongs to.
+    pub position: Position,
     pub hot: Vec<SlotKey>,
     pub free_units: u64,
     /// Bookings not yet applied.
@@ -80,6 +82,7 @@ impl Watched {
         let oldest_op = pending.next().map(|op| op.position);
         let pending_ops = u64::from(oldest_op.is_some()) + pending.count() as u64;
         let seen = Seen {
+            position: self.desk.position(),
             hot: self.desk.hot_slots(HOT_MAX),
             free_units: totals.free,
             unapplied: totals.unapplied,
@@ -93,6 +96,10 @@ impl Watched {
 
 impl Decide for Watched {
     fn step(&mut self, now: Timestamp, event: Event, effects: &mut Effects) {
+        if matches!(event, Event::Switch { .. }) {
+            // What a stopped bridge states last is what script 94 relies on.
+            self.look_at = Instant::now();
+        }
         self.desk.step(now, event, effects);
     }
 
@@ -115,5 +122,23 @@ impl Decide for Watched {
 
     fn next_deadline(&self) -> Option<Timestamp> {
         self.desk.next_deadline()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::decide::Policy;
+    use crate::domain::Control;
+
+    #[test]
+    fn totals_go_with_their_position_and_a_turned_switch_has_them_looked_at() {
+        let (mut watched, window) = Watched::new(Desk::new(Policy::default()));
+        watched.look_at = Instant::now() + Duration::from_secs(3_600);
+        let mut effects = Effects::default();
+        watched.step(Timestamp(0), Event::Switch { control: Control::Stop }, &mut effects);
+        assert!(watched.look_at <= Instant::now());
+        watched.take_known_keys();
+        assert_eq!(window.seen().position, watched.desk.position());
     }
 }
