@@ -124,9 +124,12 @@ const DIGITS: &str = "1234567.891";
 const BIG: &str = "99999999999999999999999999999999999999";
 
 fn types() -> Stage {
-    Stage::with(|connection| {
-        let ddl = format!(
-            // TEXT: the double keeps all digits of this one.
+    Stage::with(prepare_types)
+}
+
+fn prepare_types(connection: &mut rusqlite::Connection) {
+    let ddl = format!(
+        // TEXT: the double keeps all digits of this one.
             "CREATE TABLE TB_TYPES (ID VARCHAR2(6) NOT NULL PRIMARY KEY, PD CHAR(6), NM VARCHAR2(200), N NUMBER, N6 NUMBER(6),
                LAT NUMBER(9,6), D DATE, TS TIMESTAMP(3), ROW_SCN NUMBER(15), BIG NUMBER TEXT);
              CREATE VIEW SB_TYPES AS SELECT ID AS ID, PD AS PD, NM AS NM, N AS N, N6 AS N6, LAT AS LAT, D AS D, TS AS TS,
@@ -137,8 +140,7 @@ fn types() -> Stage {
                ('B', NULL, '', 0.5, 0, 127, '1957-02-28 23:59:59', '2026-11-22 20:00:00.000', NULL, '-{BIG}'),
                ('C', NULL, NULL, NULL, NULL, NULL, NULL, NULL, 3, NULL);"
         );
-        connection.execute_batch(&ddl).unwrap();
-    })
+    connection.execute_batch(&ddl).unwrap();
 }
 
 fn types_layout() -> slotbridge::mapping::Layout {
@@ -189,6 +191,36 @@ fn each_type_arrives_as_it_was_stored() {
     assert_eq!(found[1][..6], plain);
     assert_eq!(found[1][6], at("1957-02-28 23:59:59"));
     assert_eq!(found[2][1..8], vec![Value::Null; 7]);
+}
+
+/// Each by itself: another value of its row and every other row arrive.
+#[test]
+fn a_value_that_cannot_be_read_is_one_that_its_column_cannot_hold() {
+    use slotbridge::capture::{Fault, Plan};
+    let stage = Stage::with(|connection| {
+        prepare_types(connection);
+        connection.execute_batch("UPDATE TB_TYPES SET N = 7 WHERE ID = 'A'").unwrap();
+    });
+    let mut reader = stage.reader();
+    let mut layout = types_layout();
+    layout.columns[3].kind = ColumnType::Integer;
+    layout.object = slotbridge::domain::ObjectName::new("thing").unwrap();
+    let mut found = rows(&layout, &mut reader, &Hint::Keys(&["A", "B", "C"])).unwrap();
+    found.sort_by_key(|row| row[0].as_text().map(str::to_owned));
+    let (mut cut, mut bad) = (0, Vec::new());
+    let plan = Plan::new(&layout).unwrap();
+    reader
+        .cut(&[&layout], &mut |_, row| {
+            cut += 1;
+            bad.extend(plan.fact(row, &|_| None).err());
+            Ok(())
+        })
+        .unwrap();
+    assert_eq!((cut, bad.len(), bad[0].key.as_deref()), (3, 1, Some("B")));
+    assert_eq!(bad[0].fault, Fault { column: "N".into(), why: "not of the declared type" });
+    assert_eq!(found[0][3], Value::Int(7));
+    assert!(matches!(found[1][3], Value::Time(_)));
+    assert_eq!(found[1][5], Value::Decimal("127".into()));
 }
 
 #[test]

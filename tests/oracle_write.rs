@@ -16,7 +16,7 @@ use harness::{Harness, Legacy, SETTINGS};
 use kit::Fault;
 use oracle::OnOracle;
 use shorthand::{convert, numbers, row_of};
-use slotbridge::domain::SlotKey;
+use slotbridge::domain::{Incarnation, OpId, Position, SlotKey};
 use slotbridge::legacy::oracle::write::Body;
 use slotbridge::legacy::{Heartbeat, LegacyErrorKind, LegacyOp, OpReply, OpRequest};
 
@@ -155,6 +155,21 @@ fn the_write_account_of_the_package_has_no_right_to_tables() {
     }
     let h: &dyn Harness = &on;
     assert_eq!(numbers(&row_of(&mut *h.reader(), &slot)), (5, 2, 0, 2), "the reader reads");
+}
+
+#[test]
+fn the_fence_never_goes_back_in_either_body() {
+    for body in [Body::Sql, Body::Procedure] {
+        let (on, slot) = escrowed(body);
+        let h: &dyn Harness = &on;
+        let mut writer = h.writer();
+        for (life, position, wanted) in [(0xaaaa, 100, 100), (0xbbbb, 90, 100), (0x1, 99, 100), (0x1, 101, 101)] {
+            let id = OpId { incarnation: Incarnation(life), position: Position(position) };
+            writer.apply(&[OpRequest { id, ..h.request(9, &slot, LegacyOp::Mend { sold: 0 }) }]).unwrap();
+            let last_op = writer.agency().unwrap().fence.last_op.unwrap();
+            assert_eq!(last_op.position, Position(wanted), "{body:?} {life:x}");
+        }
+    }
 }
 
 #[test]

@@ -13,6 +13,9 @@ use crate::{capture, writeback};
 use super::counting::{CountedRead, CountedWrite};
 use super::{StartFailed, settings};
 
+/// Where `legacy::oracle` writes down the secrets that the server refused.
+const BLOCKED: &str = "oracle-blocked.json";
+
 /// Opens connections that read; from any thread.
 type OpenRead = Arc<dyn Fn() -> Result<Box<dyn LegacyRead>, LegacyError> + Send + Sync>;
 /// Opens connections that write.
@@ -23,6 +26,8 @@ pub struct Backend {
     pub read: OpenRead,
     pub write: OpenWrite,
     write_accounts: Vec<Account>,
+    /// Refused secrets: an operator deletes it once an account is unlocked.
+    blocked: std::path::PathBuf,
 }
 
 impl Backend {
@@ -50,16 +55,18 @@ impl Backend {
         })
     }
 
-    /// A number that changes with the content of the write accounts' secret files. It is kept in memory only, and made
+    /// A number that changes with the content of the write accounts' secret files and of the file of refused secrets. It is kept in memory only, and made
     /// with a key of this process, so that it says nothing about a password.
     pub fn secrets(&self) -> Box<dyn Fn() -> u64 + Send> {
         let (accounts, keyed) = (self.write_accounts.clone(), std::hash::RandomState::new());
+        let blocked = self.blocked.clone();
         Box::new(move || {
             let mut hasher = keyed.build_hasher();
             for account in &accounts {
                 // A file that cannot be read is a state of its own: once it can, the secret has changed.
                 std::fs::read(&account.secret_file).ok().hash(&mut hasher);
             }
+            std::fs::read(&blocked).ok().hash(&mut hasher);
             hasher.finish()
         })
     }
@@ -71,6 +78,7 @@ fn sqlite(config: &Config) -> Backend {
         read: Arc::new(move || Ok(Box::new(SqliteRead::open(&path)?) as Box<dyn LegacyRead>)),
         write: Arc::new(move || Ok(Box::new(SqliteWrite::open(&write)?) as Box<dyn LegacyWrite>)),
         write_accounts: Vec::new(),
+        blocked: config.daemon.data_dir.join(BLOCKED),
     }
 }
 
@@ -87,6 +95,7 @@ fn oracle(config: &Config) -> Result<Backend, StartFailed> {
             move || Ok(Box::new(OracleWrite::open(shared.clone(), write.clone())?) as Box<dyn LegacyWrite>),
         ),
         write_accounts: config.oracle.write_accounts.clone(),
+        blocked: config.daemon.data_dir.join(BLOCKED),
     })
 }
 
@@ -125,7 +134,8 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let secret_file = dir.path().join("secret");
         let write_accounts = vec![Account { name: "SB_WRITE_A".to_owned(), secret_file: secret_file.clone() }];
-        let backend = Backend { write_accounts, ..sqlite(&Config::default()) };
+        let blocked = dir.path().join(BLOCKED);
+        let backend = Backend { write_accounts, blocked: blocked.clone(), ..sqlite(&Config::default()) };
         let stamp = backend.secrets();
         let missing = stamp();
         std::fs::write(&secret_file, "one").unwrap();
@@ -134,6 +144,11 @@ mod tests {
         std::fs::write(&secret_file, "one").unwrap();
         assert_eq!(stamp(), one);
         std::fs::write(&secret_file, "two").unwrap();
-        assert_ne!(stamp(), one);
+        let two = stamp();
+        assert_ne!(two, one);
+        std::fs::write(&blocked, "{}").unwrap();
+        assert_ne!(stamp(), two);
+        std::fs::remove_file(&blocked).unwrap();
+        assert_eq!(stamp(), two);
     }
 }

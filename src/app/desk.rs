@@ -25,6 +25,8 @@ const ASKED_MAX: usize = 4;
 /// What the last look saw.
 #[derive(Debug, Clone, Default)]
 pub struct Seen {
+    /// The ledger's position that the rest belongs to.
+    pub position: Position,
     pub hot: Vec<SlotKey>,
     pub totals: Totals,
     /// Oldest first.
@@ -95,6 +97,7 @@ impl Watched {
         let oldest_op = pending.next().map(|op| op.position);
         let pending_ops = u64::from(oldest_op.is_some()) + pending.count() as u64;
         let seen = Seen {
+            position: self.desk.position(),
             hot: self.desk.hot_slots(HOT_MAX),
             totals: self.desk.totals(),
             conflicts: self.desk.conflicts().cloned().collect(),
@@ -114,6 +117,10 @@ impl Decide for Watched {
             self.look();
         }
         self.now = now;
+        if matches!(event, Event::Switch { .. }) {
+            // What a stopped bridge states last is what script 94 relies on.
+            self.look_at = Instant::now();
+        }
         self.desk.step(now, event, effects);
     }
 
@@ -139,5 +146,23 @@ impl Decide for Watched {
 
     fn next_deadline(&self) -> Option<Timestamp> {
         [self.desk.next_deadline(), self.look_due].into_iter().flatten().min()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::decide::Policy;
+    use crate::domain::Control;
+
+    #[test]
+    fn totals_go_with_their_position_and_a_turned_switch_has_them_looked_at() {
+        let (mut watched, window) = Watched::new(Desk::new(Policy::default()));
+        watched.look_at = Instant::now() + Duration::from_secs(3_600);
+        let mut effects = Effects::default();
+        watched.step(Timestamp(0), Event::Switch { control: Control::Stop }, &mut effects);
+        assert!(watched.look_at <= Instant::now());
+        watched.take_known_keys();
+        assert_eq!(window.seen().position, watched.desk.position());
     }
 }

@@ -331,10 +331,11 @@ fn stopped(error: &LedgerError) {
 }
 
 fn beat(condition: &Arc<Condition>) -> writeback::Beat {
-    let (view, window) = (condition.view.clone(), condition.window.clone());
+    let window = condition.window.clone();
     Box::new(move || {
+        // The position that the totals belong to, not the newest one: they may not be older than it.
         let seen = window.seen();
-        Heartbeat { position: view.durable().0, unapplied: seen.totals.unapplied, free_units: seen.totals.free }
+        Heartbeat { position: seen.position.0, unapplied: seen.totals.unapplied, free_units: seen.totals.free }
     })
 }
 

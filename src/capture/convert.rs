@@ -11,6 +11,7 @@ use crate::domain::{
     Fact, ItemKey, ObjectName, OpId, PersonNo, ReservationFact, ReservationKey, Row, SeriesId, SiteFact, SiteKey,
     SlotFact, SlotKey, SlotStatus, SlotVersion, Timestamp, Value,
 };
+use crate::mapping::catalogue::ColumnType;
 use crate::mapping::{Layout, Role};
 
 /// Part of every hash: raised when the conversion changes, so that each row is then taken anew.
@@ -136,6 +137,9 @@ impl Plan {
         }
         let row = Fields { plan: self, row: Row(row.into_boxed_slice()) };
         let key = row.key()?;
+        if let Some(fault) = row.unreadable() {
+            return Err(BadRow { key: Some(key), fault });
+        }
         let mut blanked = Vec::new();
         let fact = match self.kind {
             Kind::Site => row.site(&key, &mut blanked),
@@ -152,6 +156,9 @@ impl Plan {
     /// A row of the person register. A fault never names the key.
     pub fn person(&self, row: Vec<Value>) -> Result<PersonRow, Fault> {
         let row = Fields { plan: self, row: Row(row.into_boxed_slice()) };
+        if let Some(fault) = row.unreadable() {
+            return Err(fault);
+        }
         let text = |role| match row.value(role) {
             Value::Text(text) if !text.is_empty() => Some(text.clone()),
             _ => None,
@@ -199,6 +206,15 @@ impl Fields<'_> {
         let at = self.plan.layout.at_role(role).unwrap_or(0);
         let column = self.plan.layout.columns.get(at).map_or_else(|| Arc::from("?"), |column| column.name.clone());
         Fault { column, why }
+    }
+
+    /// A column whose value the adapter could not read: a time where none belongs, or none where one does.
+    fn unreadable(&self) -> Option<Fault> {
+        let mut columns = self.plan.layout.columns.iter().zip(self.row.0.iter());
+        let is_time = |value: &Value| matches!(value, Value::Time(_));
+        let (column, _) = columns
+            .find(|(column, value)| **value != Value::Null && is_time(value) != (column.kind == ColumnType::Time))?;
+        Some(Fault { column: column.name.clone(), why: "not of the declared type" })
     }
 
     fn text(&self, role: Role) -> Result<&str, Fault> {

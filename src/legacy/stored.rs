@@ -41,6 +41,15 @@ pub fn encode(reply: &OpReply) -> String {
     }
 }
 
+/// A rule whose code has not the shape of one: what stands there may be a row's value, and codes are logged.
+const OTHER: &str = "other";
+const CODE_BYTES_MAX: usize = 40;
+
+fn is_code(text: &str) -> bool {
+    let is_plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-');
+    (1..=CODE_BYTES_MAX).contains(&text.len()) && text.bytes().all(is_plain)
+}
+
 /// `None`: not a text of `encode`.
 pub fn decode(text: &str) -> Option<OpReply> {
     let (word, rest) = text.split_once(' ').unwrap_or((text, ""));
@@ -61,7 +70,7 @@ pub fn decode(text: &str) -> Option<OpReply> {
         "person_booked" => OpReply::PersonBooked,
         "slot_missing" => OpReply::SlotMissing,
         "escrow_eroded" => OpReply::EscrowEroded,
-        "legacy_rule" => OpReply::LegacyRule { code: rest.to_owned() },
+        "legacy_rule" => OpReply::LegacyRule { code: if is_code(rest) { rest } else { OTHER }.to_owned() },
         _ => return None,
     })
 }
@@ -90,6 +99,11 @@ mod tests {
         for reply in replies {
             assert_eq!(decode(&encode(&reply)), Some(reply));
         }
+        for odd in ["", "no bookings for P000123", "홍길동", "a;b", "A".repeat(41).as_str()] {
+            let told = decode(&format!("legacy_rule {odd}"));
+            assert_eq!(told, Some(OpReply::LegacyRule { code: "other".to_owned() }), "{odd}");
+        }
+        assert_eq!(decode("legacy_rule ORA-20001"), Some(OpReply::LegacyRule { code: "ORA-20001".to_owned() }));
         for text in ["", "gone", "taken", "taken -1", "mended 1 2"] {
             assert_eq!(decode(text), None, "{text}");
         }

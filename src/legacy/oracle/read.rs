@@ -4,9 +4,12 @@
 //! transaction begins, so it is never too late. The session's identity is compared with that of logon at start and end:
 //! a session that the client library has moved saw two snapshots, and the cut is discarded.
 //!
+//! A value that its column cannot hold (a DATE of year 0, text that is not CP949) fails its row, not the cut: it is
+//! handed on as one of another type. Only a column that the dictionary declares otherwise fails the cut.
+//!
 //! A session that broke is replaced at the next call, within the breaker's limits. Errors name a column, never a value.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::charset::Charset;
@@ -17,15 +20,15 @@ use super::session::{Identity, Server, Session};
 use super::settings::{Account, is_name};
 use super::sql::{self, Statement};
 use super::values::{Bind, Cell};
-use crate::domain::Value;
+use crate::domain::{Timestamp, Value};
 use crate::legacy::{CutInfo, Hint, LegacyError, LegacyRead, RowSink};
-use crate::mapping::catalogue::{Layout, Role};
+use crate::mapping::catalogue::{ColumnType, Layout, Role};
 
 pub struct OracleRead {
     oracle: Arc<Oracle>,
     session: Option<Session>,
-    /// CHAR columns by view, as the dictionary says: their values arrive padded and their keys compare padded.
-    padded: BTreeMap<String, BTreeSet<String>>,
+    /// Columns and their types by view, as the dictionary says.
+    stated: BTreeMap<String, BTreeMap<String, String>>,
     /// Of sessions that were replaced.
     statements_before: u64,
 }
@@ -47,7 +50,7 @@ enum Statements {
 impl OracleRead {
     /// Logs on.
     pub fn open(oracle: Arc<Oracle>) -> Result<OracleRead, LegacyError> {
-        let mut read = OracleRead { oracle, session: None, padded: BTreeMap::new(), statements_before: 0 };
+        let mut read = OracleRead { oracle, session: None, stated: BTreeMap::new(), statements_before: 0 };
         read.session()?;
         Ok(read)
     }
@@ -113,29 +116,35 @@ impl OracleRead {
         Ok(CutInfo { as_of: clock.now(), rows: found.rows, scn_max: found.scn_max })
     }
 
-    /// CHAR columns of a view; asks the dictionary once a reader.
-    fn padded(&mut self, view: &str) -> Result<BTreeSet<String>, LegacyError> {
-        if let Some(known) = self.padded.get(view) {
+    /// Columns of a view and their types; asks the dictionary once a reader.
+    fn stated(&mut self, view: &str) -> Result<BTreeMap<String, String>, LegacyError> {
+        if let Some(known) = self.stated.get(view) {
             return Ok(known.clone());
         }
-        let columns = self.columns(view)?;
-        let is_char = |kind: &str| kind.starts_with("CHAR") || kind.starts_with("NCHAR");
-        let padded: BTreeSet<String> = columns.into_iter().filter(|(_, kind)| is_char(kind)).map(|(n, _)| n).collect();
-        self.padded.insert(view.to_owned(), padded.clone());
-        Ok(padded)
+        let columns: BTreeMap<String, String> = self.columns(view)?.into_iter().collect();
+        self.stated.insert(view.to_owned(), columns.clone());
+        Ok(columns)
     }
 
     /// What a layout needs to be read: its statements, and how its cells become values.
     fn plan<'a>(&mut self, layout: &'a Layout) -> Result<Plan<'a>, LegacyError> {
-        let padded = self.padded(&layout.view)?;
+        let stated = self.stated(&layout.view)?;
+        let stated = |name: &str| stated.get(name).map(String::as_str);
         let charset = self.session()?.server().charset;
         let key = layout.at_role(Role::Key).map(|at| &*layout.columns[at].name);
-        let padded_key = key.is_some_and(|key| padded.contains(key));
+        let padded_key = key.and_then(stated).is_some_and(is_padded);
         let selects = Selects::new(layout, charset, padded_key)?;
-        let columns = layout.columns.iter().map(|column| padded.contains(&*column.name)).collect();
+        let columns = layout.columns.iter().map(|column| {
+            let stated = stated(&column.name);
+            Stated {
+                padded: stated.is_some_and(is_padded),
+                fits: stated.is_some_and(|stated| fits(column.kind, stated)),
+            }
+        });
+        let columns = columns.collect();
         let fetch_array = self.oracle.settings().fetch_array;
         let scn_at = layout.at_role(Role::RowScn);
-        Ok(Plan { layout, selects, padded: columns, charset, fetch_array, scn_at })
+        Ok(Plan { layout, selects, columns, charset, fetch_array, scn_at })
     }
 
     fn one(
@@ -159,11 +168,40 @@ fn stays(session: &mut Session, now: &Identity) -> Result<(), LegacyError> {
     Err(Failure::own(ErrorClass::ConnectionLost, Step::Fetch, "cut", words).into())
 }
 
+/// What the dictionary says of a column.
+#[derive(Debug, Clone, Copy)]
+struct Stated {
+    /// CHAR: its values arrive padded and its keys compare padded.
+    padded: bool,
+    /// It is of the sort that the catalogue declares: a value that cannot be read is then a matter of its row.
+    fits: bool,
+}
+
+fn is_padded(stated: &str) -> bool {
+    stated.starts_with("CHAR") || stated.starts_with("NCHAR")
+}
+
+fn fits(kind: ColumnType, stated: &str) -> bool {
+    let begins = |words: &[&str]| words.iter().any(|word| stated.starts_with(word));
+    match kind {
+        ColumnType::Text => begins(&["VARCHAR", "CHAR", "NVARCHAR", "NCHAR", "NUMBER"]),
+        ColumnType::Integer | ColumnType::Decimal => begins(&["NUMBER", "FLOAT", "BINARY_"]),
+        ColumnType::Time => begins(&["DATE", "TIMESTAMP"]),
+    }
+}
+
+/// A value that no column declared so may hold: whoever reads the row refuses it, and no other.
+fn unreadable(kind: ColumnType) -> Value {
+    match kind {
+        ColumnType::Time => Value::Int(0),
+        ColumnType::Text | ColumnType::Integer | ColumnType::Decimal => Value::Time(Timestamp(0)),
+    }
+}
+
 struct Plan<'a> {
     layout: &'a Layout,
     selects: Selects<'a>,
-    /// By column: does the dictionary say CHAR?
-    padded: Vec<bool>,
+    columns: Vec<Stated>,
     charset: Charset,
     fetch_array: u32,
     scn_at: Option<usize>,
@@ -193,18 +231,22 @@ impl Plan<'_> {
         if cells.len() < self.layout.columns.len() {
             return Err(Failure::of_code(Code::Driver(TYPE), Step::Fetch, "row").into());
         }
-        let columns = self.layout.columns.iter().zip(&self.padded);
+        let columns = self.layout.columns.iter().zip(&self.columns);
         cells
             .into_iter()
             .zip(columns)
-            .map(|(cell, (column, padded))| {
+            .map(|(cell, (column, stated))| {
                 let cell = if self.charset == Charset::RawCp949 { cell.decoded() } else { Some(cell) };
-                let cell = cell.map(|cell| if *padded { cell.unpadded() } else { cell });
-                cell.and_then(|cell| cell.value(column.kind)).ok_or_else(|| {
-                    let name = &column.name;
-                    let words = format!("column {name} holds a value that is not {:?}", column.kind);
-                    Failure::own(ErrorClass::Schema, Step::Fetch, "row", words).into()
-                })
+                let cell = cell.map(|cell| if stated.padded { cell.unpadded() } else { cell });
+                match cell.and_then(|cell| cell.value(column.kind)) {
+                    Some(value) => Ok(value),
+                    None if stated.fits => Ok(unreadable(column.kind)),
+                    None => {
+                        let name = &column.name;
+                        let words = format!("column {name} holds a value that is not {:?}", column.kind);
+                        Err(Failure::own(ErrorClass::Schema, Step::Fetch, "row", words).into())
+                    }
+                }
             })
             .collect()
     }

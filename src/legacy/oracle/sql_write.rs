@@ -170,7 +170,8 @@ pub static PERSON_STATE: Entry = sql(
     "W.PERSON.STATE",
     "before a reservation: is there the person, and a reservation of theirs in the series",
     "SELECT (SELECT COUNT(*) FROM SB_BOOKING_W B WHERE B.PERSON_ID = P.PERSON_ID AND B.SERIES_CD = :P_SERIES_CD \
-     AND B.STATUS = 'A') FROM SB_PERSON_W P WHERE P.PERSON_ID = :P_PERSON_ID",
+     AND B.STATUS = 'A'), (SELECT COUNT(*) FROM SB_BOOKING_W B WHERE B.PERSON_ID = P.PERSON_ID \
+     AND B.SERIES_CD = :P_SERIES_CD2 AND B.STATUS <> 'C') FROM SB_PERSON_W P WHERE P.PERSON_ID = :P_PERSON_ID",
 );
 pub static PERSON_LOCK: Entry = sql(
     "W.PERSON.LOCK",

@@ -184,12 +184,12 @@ impl Batch<'_> {
     }
 }
 
-/// Does the failure of a entry answer its op? What the bridge's own tables refuse is a contradiction and does not;
-/// nor does a duplicate, which the reservation's insert looks into itself.
+/// Does the failure of a entry answer its op? What the bridge's own tables refuse is a contradiction and does not.
+/// A duplicate of the reservation's insert does not come here: the insert looks into it itself.
 fn answers(failure: &Failure) -> bool {
     let own_table = failure.what == sql::ESCROW_MOVE.id() || failure.what == sql::ESCROW_FIRST.id();
     let is_rule = matches!(failure.class, ErrorClass::Business | ErrorClass::LegacyRule);
-    is_rule && matches!(failure.code, Code::Ora(_)) && !failure.is_ora(ORA_UNIQUE) && !own_table
+    is_rule && matches!(failure.code, Code::Ora(_)) && !own_table
 }
 
 pub(super) fn rule(code: &str) -> OpReply {
@@ -235,7 +235,7 @@ pub(super) fn fence_op(text: Option<&str>) -> Result<Option<OpId>, Trouble> {
     op.map_err(|_| halt("SB_FENCE holds something that is not an op id"))
 }
 
-/// A repeated batch never turns the fence back; another incarnation always moves it.
+/// The fence never goes back, whichever life of the ledger an op is of: positions go on across lives.
 pub(super) fn is_newer(op: OpId, fence: Option<OpId>) -> bool {
-    fence.is_none_or(|fence| fence.incarnation != op.incarnation || fence.position < op.position)
+    fence.is_none_or(|fence| fence.position < op.position)
 }

@@ -170,16 +170,17 @@ impl Batch<'_> {
         let reservations = self.reservations(person, series)?;
         Ok(match reservations {
             None => Person::Answered(rule(RULE_PERSON_MISSING)),
-            Some(0) => Person::Free,
+            Some((0, _)) => Person::Free,
             Some(_) => Person::Answered(OpReply::PersonBooked),
         })
     }
 
-    /// Active reservations of the person in the series; `None`: there is no such person.
-    fn reservations(&mut self, person: &str, series: &str) -> Result<Option<i64>, Trouble> {
+    /// Reservations of the person in the series, active ones and all that are not cancelled: an index may also keep
+    /// those that are done. `None`: there is no such person.
+    fn reservations(&mut self, person: &str, series: &str) -> Result<Option<(i64, i64)>, Trouble> {
         let binds = [("P_PERSON_ID", person.into()), ("P_SERIES_CD", series.into())];
         let Some(row) = self.row(&sql::PERSON_STATE, &binds)? else { return Ok(None) };
-        row.int(0).map(Some).ok_or_else(|| schema("a count is not a number"))
+        row.int(0).zip(row.int(1)).map(Some).ok_or_else(|| schema("a count is not a number"))
     }
 
     /// Inserts the reservation: its number, or the answer that it cannot be made.
@@ -190,10 +191,10 @@ impl Batch<'_> {
             // Which constraint it was is not asked: names are the agency's. Only what is seen counts.
             Err(Trouble::Server(failure)) if failure.is_ora(ORA_UNIQUE) => {
                 self.undo()?;
-                match self.reservations(person, series)? {
-                    Some(1..) => Ok(Err(OpReply::PersonBooked)),
-                    _ => Err(halt(format!("op {}: its reservation is a duplicate and not of the person", op.id))),
-                }
+                Ok(Err(match self.reservations(person, series)? {
+                    Some((_, 1..)) => OpReply::PersonBooked,
+                    _ => rule(&failure.code.to_string()),
+                }))
             }
             Err(trouble) => Err(trouble),
         }

@@ -44,10 +44,12 @@ fn run(session: &mut Session, name: &str, a: &mut [Cell]) -> Result<(), OraError
         }
         "APPLY_OP" => apply(session, a)?,
         "CLOSE_BATCH" => {
-            // Within one life it never goes back.
-            let sql = "UPDATE SB_FENCE SET LAST_OP = CASE WHEN INCARNATION = :1 AND LAST_OP > :2 THEN LAST_OP ELSE :3
-                       END, INCARNATION = :4 WHERE ONE = 1 AND TOKEN = 'OPEN'";
-            if change(session, sql, &[&a[0], &a[1], &a[1], &a[0]])? != 1 {
+            // By position, which ascends over the lives of a ledger, it never goes back.
+            let sql = "UPDATE SB_FENCE SET
+                         LAST_OP = CASE WHEN SUBSTR(LAST_OP, 17) > SUBSTR(:1, 17) THEN LAST_OP ELSE :2 END,
+                         INCARNATION = CASE WHEN SUBSTR(LAST_OP, 17) > SUBSTR(:3, 17) THEN INCARNATION ELSE :4 END
+                       WHERE ONE = 1 AND TOKEN = 'OPEN'";
+            if change(session, sql, &[&a[1], &a[1], &a[1], &a[0]])? != 1 {
                 return Err(sb_moves::contradiction());
             }
         }
