@@ -13,7 +13,7 @@ use crate::capture::{self, Capture};
 use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
 use crate::decide::{Desk, Snapshot};
-use crate::domain::{PartnerId, Position};
+use crate::domain::{PartnerId, Position, Timestamp};
 use crate::durable::{Consumer, Durable, Submission};
 use crate::evidence::{self, Evidence};
 use crate::intake::{Intake, Macs};
@@ -175,9 +175,12 @@ impl Opening {
         let capturing = Arc::new(Capturing::new(capturing));
         threads.capturing = Some(capturing.clone());
         let reading = self.capture.clone();
+        let (window, view) = (self.window.clone(), self.view.clone());
         let around = Around {
             secrets: self.backend.secrets(),
             reads_lag: Box::new(move || reading.reads_lag()),
+            wants_fence: Box::new(move || window.seen().totals.wants_fence),
+            full_cut: Box::new(move || view.mark().full_at > Timestamp::default()),
             replayed: durable,
             orders: orders.clone(),
         };
@@ -273,6 +276,7 @@ fn replay(
     // What a life gave up lies between its end and where the next one goes on.
     let later_lives = ledger.epochs().iter().skip(1);
     policy.given_up = later_lives.map(|life| (life.from, life.from.plus(ledger::JUMP))).collect();
+    policy.lives = ledger.epochs().iter().map(|life| (life.from, life.incarnation)).collect();
     let incarnation = ledger.incarnation();
     let loaded = snapshot::load::<Snapshot>(&files.snapshots, |header| {
         Ok(header.incarnation == incarnation && ledger.hash_at(header.head.position)? == Some(header.head.hash))

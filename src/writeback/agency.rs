@@ -20,6 +20,8 @@ pub(super) struct Standing {
     pub(super) releases: Vec<ReleaseRequest>,
     /// Something happened since the desk was asked about the releases.
     releases_moved: bool,
+    /// The desk knows that a full cut is through.
+    full_cut_told: bool,
 }
 
 impl Default for Standing {
@@ -33,6 +35,7 @@ impl Default for Standing {
             asked_at: None,
             releases: Vec::new(),
             releases_moved: false,
+            full_cut_told: false,
         }
     }
 }
@@ -106,6 +109,7 @@ impl Worker {
                 self.switched(control)?;
                 self.fenced(fence);
                 self.compare(fence, now)?;
+                self.tell_full_cut()?;
                 self.standing.releases = releases;
                 self.standing.releases_moved = true;
                 self.standing.asked_at = Some(now);
@@ -149,11 +153,20 @@ impl Worker {
         self.standing.fence_open = fence.open;
     }
 
+    /// The desk hears once that everything was read.
+    fn tell_full_cut(&mut self) -> Result<(), Stopped> {
+        if !self.standing.full_cut_told && (self.around.full_cut)() {
+            self.submit(vec![Event::Settled])?;
+            self.standing.full_cut_told = true;
+        }
+        Ok(())
+    }
+
     /// Rules 28 and 32: once a connection, and again while the legacy system looks foreign.
     fn compare(&mut self, fence: Fence, now: Timestamp) -> Result<(), Stopped> {
         let again = i64::try_from(self.settings.operator_retry_ms).unwrap_or(i64::MAX);
         let is_settled = |at: Timestamp| !self.standing.is_foreign || (0..again).contains(&now.since_ms(at));
-        if self.standing.compared_at.is_some_and(is_settled) {
+        if self.standing.compared_at.is_some_and(is_settled) && !(self.around.wants_fence)() {
             return Ok(());
         }
         let ours = fence.last_op.is_none_or(|op| self.lives.holds(op));

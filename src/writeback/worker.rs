@@ -41,6 +41,10 @@ pub struct Around {
     pub secrets: Box<dyn Fn() -> u64 + Send>,
     /// True while the legacy system is read too late to know what it has left: takes wait.
     pub reads_lag: Box<dyn Fn() -> bool + Send>,
+    /// The desk wants the fence compared again: rows of ours have vanished, and it may be a restore (rule 28).
+    pub wants_fence: Box<dyn Fn() -> bool + Send>,
+    /// All slots and reservations were read since this process began (rule 32).
+    pub full_cut: Box<dyn Fn() -> bool + Send>,
     /// Last position of the ledger at the start. An op up to here may have been run by an earlier process.
     pub replayed: Position,
     pub orders: Orders,
@@ -51,6 +55,8 @@ impl Default for Around {
         Around {
             secrets: Box::new(|| 0),
             reads_lag: Box::new(|| false),
+            wants_fence: Box::new(|| false),
+            full_cut: Box::new(|| false),
             replayed: Position::ZERO,
             orders: Orders::default(),
         }

@@ -47,10 +47,16 @@ impl Scene {
             traffic: TrafficWanted::No,
             import: None,
             person_constraint: PersonConstraint::Unique,
+            legacy: slotbridge::demo::Legacy::Sqlite,
+            mode: slotbridge::domain::AllotmentMode::Counter,
+            maintained: slotbridge::config::Maintained::Application,
+            body: slotbridge::config::Body::Sql,
+            vices: false,
+            faults: false,
             port: 0,
         };
         let mut stage = stage::set(&options).expect("a scene");
-        stage::load_people(&stage.legacy, PersonConstraint::Unique, &stage.plan, people).expect("persons");
+        stage::load_people(&stage.legacy, stage.design, &stage.plan, people).expect("persons");
         stage.config.listen.observe = free_port();
         // Several processes of one test may run at once on a small machine: no writer waits for the other for long.
         stage.config.legacy.busy_ms_max = 30_000;

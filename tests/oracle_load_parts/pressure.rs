@@ -258,10 +258,16 @@ fn scene(people: u32) -> stage::Stage {
         traffic: TrafficWanted::No,
         import: None,
         person_constraint: PersonConstraint::Unique,
+        legacy: slotbridge::demo::Legacy::Sqlite,
+        mode: slotbridge::domain::AllotmentMode::Counter,
+        maintained: slotbridge::config::Maintained::Application,
+        body: slotbridge::config::Body::Sql,
+        vices: false,
+        faults: false,
         port: 0,
     };
     let stage = stage::set(&options).expect("a scene");
-    stage::load_people(&stage.legacy, PersonConstraint::Unique, &stage.plan, people).expect("persons");
+    stage::load_people(&stage.legacy, stage.design, &stage.plan, people).expect("persons");
     stage
 }
 
