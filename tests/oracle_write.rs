@@ -176,7 +176,7 @@ fn the_fence_never_goes_back_in_either_body() {
 fn after_a_timeout_the_writer_is_at_an_end() {
     for code in [3_136, 1_013] {
         let fault = Fault::at("execute").on("INSERT INTO SB_APPLIED%").code(code, "refused by the test");
-        one_effect(fault, LegacyErrorKind::Retry, false, "timeout");
+        one_effect(Body::Sql, fault, LegacyErrorKind::Retry, false, "timeout");
     }
 }
 
