@@ -74,6 +74,10 @@ impl Book {
                 OpWhat::Convert { booking: id, person, series }
             };
             self.add_op(Op { position: convert, slot, what }, Some(of_person));
+            // It ran before, and may not have been lost: a cancel must not drop it as one that nobody has run.
+            if let Some(pending) = self.ops.get_mut(&convert) {
+                pending.claimed = true;
+            }
             self.touch_booking(id, position, at);
         } else if !booking.stands && booking.ended > after && booking.cancel.is_some() {
             self.stands_again(id)?;
