@@ -76,6 +76,28 @@ fn missing(exercised: &BTreeMap<&'static str, u64>) -> Option<&'static str> {
     options::MUST_BE_EXERCISED.into_iter().find(|what| !exercised.contains_key(what))
 }
 
+/// Rules 28 and 32, over fixed seeds: a side that is restored to an earlier point comes level.
+#[test]
+fn a_restored_side_comes_level() {
+    let mut failed = Vec::new();
+    let mut total: BTreeMap<&'static str, u64> = BTreeMap::new();
+    for seed in 0..RESTORED_SEEDS {
+        match run(seed, Options::restored(seed)) {
+            Ok(exercised) => exercised.into_iter().for_each(|(what, n)| *total.entry(what).or_default() += n),
+            Err(broken) => failed.push((seed, broken.chars().take(200).collect::<String>())),
+        }
+    }
+    println!("simulation: {RESTORED_SEEDS} seeds with a restored side, exercised {total:#?}");
+    let seeds: Vec<u64> = failed.iter().map(|(seed, _)| *seed).collect();
+    assert_eq!(seeds, RESTORED_OPEN, "{failed:#?}");
+    assert!(total.contains_key("legacy_restored") && total.contains_key("ledger_restored"));
+}
+
+const RESTORED_SEEDS: u64 = 60;
+/// Seeds in which the two sides still disagree at the end: defects that are open (README, Residual risks). A seed that is
+/// mended makes the test above fail until it is taken from this list.
+const RESTORED_OPEN: &[u64] = &[];
+
 #[test]
 fn the_same_seed_gives_the_same_run() {
     let one = run(42, Options::swarm(42)).unwrap();

@@ -30,8 +30,7 @@ const LIST_EVERY: Duration = Duration::from_millis(500);
 
 /// Sells until `stop`, one transaction each `pace`.
 pub fn sell(
-    path: &Path,
-    selling: Selling,
+    (path, selling): (&Path, Selling),
     people: &AtomicU32,
     mut dice: Dice,
     pace: Duration,

@@ -179,10 +179,10 @@ pub fn sold_into_overruns(entries: &[Entry]) -> Vec<BookingId> {
                 }
             }
             What::Overrun { slot, units } => barred.entry(slot).or_default().1 = *units,
-            What::Booked(booked) => {
-                if barred.get(&booked.slot).is_some_and(|(is_frozen, over)| *is_frozen || *over > 0) {
-                    sold.push(BookingId(entry.position));
-                }
+            What::Booked(booked)
+                if barred.get(&booked.slot).is_some_and(|(is_frozen, over)| *is_frozen || *over > 0) =>
+            {
+                sold.push(BookingId(entry.position));
             }
             _ => {}
         }

@@ -90,7 +90,7 @@ impl Traffic {
             let (sales, stop, selling) = (self.sales.clone(), self.stop.clone(), Selling::of(demo.stage.design));
             let dice = Dice::new(options.seed ^ (2_000 + thread));
             self.native.push(std::thread::spawn(move || {
-                sell(&path, selling, &people, dice, NATIVE_PACE, &sales, &tally, &stop);
+                sell((&path, selling), &people, dice, NATIVE_PACE, &sales, &tally, &stop);
             }));
         }
     }

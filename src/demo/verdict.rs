@@ -230,7 +230,8 @@ fn legacy_alone(evidence: &Evidence<'_>, verdict: &mut Verdict) {
     verdict.findings.push(Finding {
         what: "legacy: reservations that an op made twice",
         count: recount.bridge.saturating_sub(standing),
-        is_right: Some(recount.bridge == standing),
+        // Fewer than the ops say is a booking that is missing, which is found elsewhere.
+        is_right: Some(recount.bridge <= standing),
         examples: Vec::new(),
     });
 }

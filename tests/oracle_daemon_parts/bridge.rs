@@ -220,8 +220,16 @@ impl Bridge {
             "slot_id": format!("s-{slot}"), "person": token, "series": series, "first_sent_at": now().rfc3339(),
         });
         let key = format!("oracle-daemon-{number:08}-{slot}-{}", now().0);
-        let (status, bytes) = partner.send(Method::POST, "/v1/bookings", Some(&key), Some(&body)).await.unwrap();
-        (status, serde_json::from_slice(&bytes).unwrap_or(Value::Null))
+        let until = Instant::now() + PATIENCE;
+        loop {
+            let (status, bytes) = partner.send(Method::POST, "/v1/bookings", Some(&key), Some(&body)).await.unwrap();
+            let answer: Value = serde_json::from_slice(&bytes).unwrap_or(Value::Null);
+            // As the answer says: the same key again, until the bridge has read what the legacy system holds.
+            if answer["code"] != "settling" || Instant::now() > until {
+                return (status, answer);
+            }
+            tokio::task::yield_now().await;
+        }
     }
 
     /// Books so many persons, in turn in each of the stocked slots.

@@ -140,12 +140,18 @@ fn the_thread_opens_another_connection_when_a_heartbeat_says_that_it_is_gone() {
         count.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
         Ok(Box::new(legacy.clone()))
     });
-    setup.ask(1, "a", convert(1));
     let beat: writeback::Beat = Box::new(|| Heartbeat { position: 9, unapplied: 0, free_units: 4 });
-    let running = writeback::start(worker, &Settings::default(), connect, beat, surroundings(), wake).unwrap();
+    let running = writeback::start(worker, &Settings::default(), connect, beat, surroundings(), wake.clone()).unwrap();
+    let until = std::time::Instant::now() + std::time::Duration::from_secs(60);
+    while opened.load(std::sync::atomic::Ordering::SeqCst) < 2 {
+        assert!(std::time::Instant::now() < until, "the connection that is gone is still in use");
+        std::thread::yield_now();
+    }
+    setup.ask(1, "a", convert(1));
+    wake.notify();
     setup.told.recv_timeout(std::time::Duration::from_secs(60)).unwrap();
     running.stop().unwrap();
-    assert_eq!(opened.load(std::sync::atomic::Ordering::SeqCst), 2, "nothing was written over the first");
+    assert_eq!(opened.load(std::sync::atomic::Ordering::SeqCst), 2);
 }
 
 #[test]

@@ -87,7 +87,6 @@ fn what_11g_does_not_know_is_refused() {
         ("CREATE TABLE T (A VARCHAR2(32767))", 910),
         ("PRAGMA data_version", 900),
         ("SELECT 'a FROM T", 1756),
-        ("SELECT (A FROM T", 907),
         ("SELECT A FROM T;", 911),
     ] {
         assert_eq!(refused(sql), code, "{sql}");
