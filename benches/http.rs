@@ -99,10 +99,16 @@ fn scene() -> stage::Stage {
         traffic: TrafficWanted::No,
         import: None,
         person_constraint: PersonConstraint::Unique,
+        legacy: slotbridge::demo::Legacy::Sqlite,
+        mode: slotbridge::domain::AllotmentMode::Counter,
+        maintained: slotbridge::config::Maintained::Application,
+        body: slotbridge::config::Body::Sql,
+        vices: false,
+        faults: false,
         port: 0,
     };
     let mut stage = stage::set(&options).expect("a scene");
-    stage::load_people(&stage.legacy, PersonConstraint::Unique, &stage.plan, PEOPLE).expect("persons");
+    stage::load_people(&stage.legacy, stage.design, &stage.plan, PEOPLE).expect("persons");
     let legacy = rusqlite::Connection::open(&stage.legacy).expect("the legacy database");
     // Room for everybody: the decision is measured, not the refill.
     legacy.execute_batch("UPDATE TB_SLOT SET CAPA_CNT = 900, STAT_CD = '1', SERIES_CD = 'covid19-1'").expect("room");

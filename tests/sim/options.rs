@@ -2,7 +2,7 @@
 
 use slotbridge::domain::AllotmentMode;
 
-pub const MUST_BE_EXERCISED: [&str; 39] = [
+pub const MUST_BE_EXERCISED: [&str; 41] = [
     "outage",
     "booked_in_outage",
     "booked",
@@ -42,6 +42,8 @@ pub const MUST_BE_EXERCISED: [&str; 39] = [
     "redriven",
     "overrun",
     "switched",
+    "legacy_restored",
+    "ledger_restored",
 ];
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -98,15 +100,9 @@ impl Options {
             tamper_percent: [0, 0, 5, 25][rng.below(4) as usize],
             classes_percent: [0, 20, 60][rng.below(3) as usize],
             agency_per_mille: [0, 20, 60][rng.below(3) as usize],
-            restores: Restores::None,
+            restores: [Restores::None, Restores::None, Restores::Legacy, Restores::Ledger][rng.below(4) as usize],
             displaces: rng.below(4) == 0,
         }
-    }
-
-    /// The same with a side restored to an earlier point.
-    pub fn restored(seed: u64) -> Options {
-        let restores = if seed.is_multiple_of(2) { Restores::Legacy } else { Restores::Ledger };
-        Options { restores, ..Options::swarm(seed) }
     }
 }
 
