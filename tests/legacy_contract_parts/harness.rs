@@ -82,7 +82,8 @@ pub const SETTINGS: [Setting; 22] = {
     ]
 };
 
-const ADAPTERS: &[fn(Legacy) -> Box<dyn Harness>] = &[
+type Adapter = fn(Legacy) -> Box<dyn Harness>;
+const ADAPTERS: &[Adapter] = &[
     |legacy| Box::new(Embedded(legacy)),
     #[cfg(feature = "oracle")]
     |legacy| Box::new(crate::oracle::OnOracle::new(legacy, slotbridge::legacy::oracle::write::Body::Sql)),

@@ -261,7 +261,7 @@ impl Server {
     }
 
     /// Module, action and client identifier of the sessions that are open.
-    pub fn sessions(&self) -> Vec<(String, Option<String>, Option<String>, Option<String>)> {
+    pub fn sessions(&self) -> Vec<SessionRow> {
         let ctl = self.ctl();
         let sql = "SELECT user, module, action, client_identifier FROM fake_sessions WHERE ended = 0 ORDER BY id";
         let mut statement = ctl.prepare(sql).expect("sessions");
@@ -329,3 +329,6 @@ pub fn init_client() {
         parameters.init().expect("the double's client library");
     });
 }
+
+/// User, module, action, client identifier.
+pub type SessionRow = (String, Option<String>, Option<String>, Option<String>);
