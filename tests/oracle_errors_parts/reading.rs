@@ -226,7 +226,12 @@ fn each_code_is_told_as_its_class_to_a_reader() {
     let mut reader = on.reader();
     let whole = |reader: &mut dyn LegacyRead| {
         let mut rows = 0;
-        reader.cut(&[&slots], &mut |_, _| Ok(rows += 1)).map(|_| rows)
+        reader
+            .cut(&[&slots], &mut |_, _| {
+                rows += 1;
+                Ok(())
+            })
+            .map(|_| rows)
     };
     assert_eq!(whole(&mut *reader).unwrap(), SLOTS);
     for class in CLASSES {
