@@ -16,6 +16,7 @@ mod check_across;
 mod check_catalogue;
 pub mod error;
 pub mod feed_mapping;
+pub mod korean;
 mod load;
 pub mod policy;
 mod set;
