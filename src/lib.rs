@@ -20,6 +20,9 @@
 //! | `domain` | words: ids, instants, rows, facts, bookings, refusals |
 //! | `mapping` | catalogue, policy, partners and mappings as types; whether they load |
 //! | `privacy` | row → record; transforms; digests |
+//! | `lint` | the linter's rules; what a change of a mapping means: 확대, 축소, 동일 |
+//! | `statement` | what an officer reads about a mapping version; the Korean text that is signed |
+//! | `approval` | rosters, signed notes, quorum; where a mapping version stands |
 //! | `decide` | the desk: rules, units, keys, who is booked; entries and replay |
 //! | `schedule` | backoff, order and batches of the outbox |
 //! | `feed` | how a page looks: items, cursors, `next` |
@@ -77,6 +80,7 @@
 pub mod admin;
 pub mod answer;
 pub mod app;
+pub mod approval;
 pub mod capture;
 pub mod cli;
 pub mod clock;
@@ -91,6 +95,7 @@ pub mod intake;
 pub mod keys;
 pub mod ledger;
 pub mod legacy;
+pub mod lint;
 pub mod mapping;
 pub mod mapping_files;
 pub mod privacy;
@@ -98,6 +103,7 @@ pub mod publish;
 pub mod register;
 pub mod schedule;
 pub mod serve;
+pub mod statement;
 pub mod telemetry;
 pub mod view;
 pub mod writeback;

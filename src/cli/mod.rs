@@ -13,6 +13,7 @@ mod findings;
 mod init;
 mod ledger;
 mod legacy;
+mod mappings;
 mod out;
 mod partner;
 mod plans;
@@ -109,6 +110,9 @@ enum Command {
     /// The example legacy system.
     #[command(subcommand)]
     Legacy(legacy::LegacyCommand),
+    /// What may leave, and as what: judge, compare, show and approve mappings.
+    #[command(subcommand)]
+    Mappings(mappings::MappingsCommand),
     /// Partners' keys.
     #[command(subcommand)]
     Partner(partner::PartnerCommand),
@@ -160,6 +164,7 @@ fn run(command: Command, out: &mut Out) -> Result<Exit, Failed> {
         Command::Backup(args) => ledger::backup(&args, out),
         Command::Restore(args) => ledger::restore(&args, out),
         Command::Legacy(command) => legacy::legacy(&command, out),
+        Command::Mappings(command) => mappings::mappings(&command, out),
         Command::Partner(command) => partner::partner(&command, out),
         #[cfg(feature = "oracle")]
         Command::Sql(args) => sql::sql(&args, out),

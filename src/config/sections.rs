@@ -190,6 +190,8 @@ section! {
     Mappings at "mappings" {
         /// Folder with catalog.toml, policy.toml, partners.toml and a folder a partner.
         dir: PathBuf = "mappings".into();
+        /// Digest of the first roster of officers, as `slotbridge officer genesis` prints it: whoever it names, and whoever they let in later, may approve. Without it nothing is approved and nothing is published.
+        genesis: Option<String> = None, eg "\"3f1c…\"";
     }
 }
 

@@ -51,6 +51,9 @@ pub struct FeedMapping {
     pub id: Spanned<String>,
     pub version: u32,
     pub status: MappingStatus,
+    /// Id of the officer who drew the mapping up (기안자) and therefore may not sign it.
+    #[serde(default)]
+    pub author: Option<Spanned<String>>,
     pub title: Text2,
     pub partner: PartnerSection,
     pub purpose: PurposeSection,
@@ -60,6 +63,17 @@ pub struct FeedMapping {
     pub filters: Vec<Filter>,
     pub feed: Feed,
     pub retention: Retention,
+    /// Needed by a feed with persons in it.
+    #[serde(default)]
+    pub risk: Option<Risk>,
+    /// Limits on asking for persons, where this mapping allows less than the partner's entry.
+    #[serde(default)]
+    pub lookup: Option<LookupRule>,
+    #[serde(default)]
+    pub erasure: Option<Erasure>,
+    /// Warnings of the linter that this mapping is approved with.
+    #[serde(rename = "waiver", default)]
+    pub waivers: Vec<Waiver>,
     #[serde(rename = "field", default)]
     pub fields: Vec<Field>,
     #[serde(rename = "withheld", default)]
@@ -95,6 +109,9 @@ pub struct PurposeSection {
 pub struct Legal {
     pub basis: Basis,
     pub citation: Vec<String>,
+    /// `consents/<name>.ko.md`, where the basis is consent.
+    #[serde(default)]
+    pub consent: Option<Spanned<String>>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -150,6 +167,73 @@ pub struct Feed {
     /// Of an eligibility feed, where it must be set.
     #[serde(default)]
     pub mode: Option<Spanned<Mode>>,
+    /// How long one epoch of person tokens lasts; of an eligibility feed that names persons.
+    #[serde(default)]
+    pub epoch: Option<Spanned<Days>>,
+    #[serde(default)]
+    pub membership: Option<Spanned<Membership>>,
+}
+
+/// When it is decided who is in the feed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Membership {
+    /// Once a window: who books stays in, so that leaving tells nothing.
+    Sticky,
+}
+
+/// Bounds of what the feed may tell about a person.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Risk {
+    /// A combination of labels that fewer persons share is not published.
+    pub k_min: Spanned<u32>,
+    #[serde(default)]
+    pub small_cell: SmallCell,
+    /// Columns that others may know of a person; `k` is counted over them too.
+    #[serde(default)]
+    pub quasi: Vec<Spanned<String>>,
+}
+
+/// What is done with a combination below `k_min`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SmallCell {
+    /// Left out and counted.
+    #[default]
+    Suppress,
+    /// Put on the next level of its hierarchy; left out if that is not enough.
+    Generalize,
+    /// The feed is not built.
+    Halt,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LookupRule {
+    pub persons_per_day_max: Spanned<u32>,
+    pub persons_per_epoch_max: Spanned<u32>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Erasure {
+    /// Within so many hours the partner must acknowledge that an erased person is gone.
+    pub acknowledge_hours_max: Spanned<u32>,
+}
+
+/// A warning that officers accept, with its reason, until a day.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Waiver {
+    /// Id of the rule, `L204`.
+    pub rule: Spanned<String>,
+    /// Name of the field that it is about; the whole mapping without one.
+    #[serde(default)]
+    pub field: Option<Spanned<String>>,
+    pub reason: Text2,
+    /// Last day, Seoul.
+    pub until: Spanned<jiff::civil::Date>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -213,7 +297,16 @@ pub struct Field {
     #[serde(default)]
     pub source: Option<Spanned<String>>,
     pub transform: TransformSpec,
+    /// Stands in the sealed part of an eligibility row.
+    #[serde(default)]
+    pub inside: Option<Inside>,
     pub why: Text2,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Inside {
+    Label,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -48,7 +48,7 @@ impl<'a> Problems<'a> {
 }
 
 /// Reads a mappings folder given as path → bytes (`catalog.toml`, `naver/slots.toml`, `tables/slot_status.csv`).
-/// Markdown files, `officers.toml`, `approvals/` and `consents/` are not this loader's and are passed over.
+/// `officers.toml`, `approvals/` and Markdown files outside `consents/` are not this loader's and are passed over.
 ///
 /// # Errors
 /// Every problem found, by file and place. Of a file that is not TOML, or of the wrong shape, only the first is known.
@@ -100,7 +100,9 @@ pub fn load(files: &BTreeMap<String, Vec<u8>>) -> Result<MappingSet, Vec<Mapping
         return Err(sorted(problems.found));
     }
     let feeds = mappings.into_iter().map(|(_, partner, kind, mapping)| ((partner, kind), mapping)).collect();
-    Ok(MappingSet { catalogue, policy, partners, feeds, tables })
+    let consents = texts.iter().filter(|(name, _)| name.starts_with("consents/"));
+    let consents = consents.map(|(name, text)| (name.clone(), text.clone())).collect();
+    Ok(MappingSet { catalogue, policy, partners, feeds, tables, consents, roster: None })
 }
 
 fn sorted(mut found: Vec<MappingError>) -> Vec<MappingError> {
@@ -121,7 +123,8 @@ fn place(name: &str) -> Place {
     let parts: Vec<&str> = name.split('/').collect();
     match parts.as_slice() {
         ["catalog.toml" | "policy.toml" | "partners.toml"] => Place::Known,
-        ["officers.toml"] | ["approvals" | "consents", ..] => Place::Passed,
+        ["officers.toml"] | ["approvals", ..] => Place::Passed,
+        ["consents", file] if file.ends_with(".ko.md") => Place::Known,
         [.., file] if file.ends_with(".md") => Place::Passed,
         ["tables" | "hierarchies", file] if file.ends_with(".csv") => Place::Table,
         [partner, file] => {

@@ -27,11 +27,11 @@ pub mod testing;
 mod tests;
 pub mod transform;
 
-pub use catalogue::{Catalogue, Class, Column, ColumnType, Layout, Object, Role};
+pub use catalogue::{Catalogue, Class, Column, ColumnType, Layout, Object, Role, Text2};
 pub use error::{MappingError, RuleId};
-pub use feed_mapping::{FeedKind, FeedMapping, MappingStatus};
+pub use feed_mapping::{Basis, FeedKind, FeedMapping, Field, MappingStatus, Mode};
 pub use load::load;
-pub use policy::{Partner, PartnerRole, Partners, Policy, ReceiptKind};
+pub use policy::{Partner, PartnerRole, Partners, Policy, ReceiptKind, Severity};
 pub use set::MappingSet;
 pub use table::Table;
 pub use transform::{Op, Transform};

@@ -25,6 +25,93 @@ pub struct Policy {
     pub small_slots: SmallSlots,
     pub limits: Limits,
     pub receipts: Receipts,
+    /// Severity of linter rules, by id; raised above the rule's own, never lowered.
+    #[serde(default)]
+    pub severity: BTreeMap<String, Spanned<Severity>>,
+    #[serde(default)]
+    pub approval: ApprovalRule,
+    #[serde(default)]
+    pub risk: RiskLimits,
+    #[serde(default)]
+    pub guards: GuardLimits,
+    #[serde(default)]
+    pub thresholds: Thresholds,
+}
+
+/// What a finding of the linter does: a warning needs a waiver, a denial blocks publishing and cannot be waived.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Severity {
+    Warn,
+    Deny,
+}
+
+/// How many distinct officers, in distinct roles and never the author, must sign what, and when it takes effect.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ApprovalRule {
+    pub narrower_quorum: u32,
+    /// Wider, a new partner, the policy, the roster.
+    pub wider_quorum: u32,
+    /// From the last needed signature until a wider mapping may publish.
+    pub wider_delay_hours: u32,
+    pub validity_days_max: u32,
+}
+
+impl Default for ApprovalRule {
+    fn default() -> ApprovalRule {
+        ApprovalRule { narrower_quorum: 1, wider_quorum: 2, wider_delay_hours: 24, validity_days_max: 366 }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RiskLimits {
+    /// A mapping may ask for more, never for less.
+    pub k_min: u32,
+    /// Share of rows, in percent, that one underlying reason of a label value may make up.
+    pub homogeneity_percent_max: u32,
+    /// Share of rows, in percent, that may be left out.
+    pub suppressed_percent_max: u32,
+    pub epoch_days_max: u32,
+}
+
+impl Default for RiskLimits {
+    fn default() -> RiskLimits {
+        RiskLimits { k_min: 20, homogeneity_percent_max: 80, suppressed_percent_max: 5, epoch_days_max: 92 }
+    }
+}
+
+/// When the bridge stops a feed by itself and asks.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct GuardLimits {
+    /// A feed that grows or shrinks by more than this share between two builds waits for confirmation.
+    pub row_jump_percent_max: u32,
+    /// Jumps of fewer rows are never asked about.
+    pub row_jump_rows_min: u32,
+}
+
+impl Default for GuardLimits {
+    fn default() -> GuardLimits {
+        GuardLimits { row_jump_percent_max: 30, row_jump_rows_min: 1_000 }
+    }
+}
+
+/// From how many persons on the law asks for more.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Thresholds {
+    /// 개인정보 보호법 제33조, 시행령 제35조: 100만 명.
+    pub impact_assessment_persons: u32,
+    /// The same, of files linked with others: 50만 명.
+    pub impact_assessment_linked_persons: u32,
+}
+
+impl Default for Thresholds {
+    fn default() -> Thresholds {
+        Thresholds { impact_assessment_persons: 1_000_000, impact_assessment_linked_persons: 500_000 }
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -155,6 +242,12 @@ pub struct Partner {
     pub certificate_pins: Vec<String>,
     pub lookup: Spanned<Lookup>,
     pub requests: Requests,
+    /// Number of the privacy impact assessment (개인정보 보호법 제33조).
+    #[serde(default)]
+    pub impact_assessment: Option<String>,
+    /// Number of the registered personal information file (개인정보 보호법 제32조).
+    #[serde(default)]
+    pub file_registration: Option<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

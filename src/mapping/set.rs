@@ -19,9 +19,40 @@ pub struct MappingSet {
     pub(super) feeds: BTreeMap<(PartnerId, FeedKind), FeedMapping>,
     /// By path in the folder without ending: `tables/slot_status`, `hierarchies/region`.
     pub(super) tables: BTreeMap<String, Table>,
+    /// Texts by path: `consents/booking.ko.md`.
+    pub(super) consents: BTreeMap<String, Arc<str>>,
+    /// Digest of the officers' roster in force; none until the caller says so.
+    pub(super) roster: Option<String>,
 }
 
 impl MappingSet {
+    /// A set out of parts that were loaded and judged before, for instance approved ones.
+    pub fn assemble(
+        catalogue: Catalogue,
+        policy: Policy,
+        partners: BTreeMap<PartnerId, Partner>,
+        feeds: BTreeMap<(PartnerId, FeedKind), FeedMapping>,
+        tables: BTreeMap<String, Table>,
+        consents: BTreeMap<String, Arc<str>>,
+        roster: Option<String>,
+    ) -> MappingSet {
+        MappingSet { catalogue, policy, partners, feeds, tables, consents, roster }
+    }
+
+    /// The set under a roster of officers, which approval digests cover.
+    pub fn with_roster(self, roster: Option<String>) -> MappingSet {
+        MappingSet { roster, ..self }
+    }
+
+    pub fn roster(&self) -> Option<&str> {
+        self.roster.as_deref()
+    }
+
+    /// `consents/<name>.ko.md`.
+    pub fn consent(&self, name: &str) -> Option<&Arc<str>> {
+        self.consents.get(&format!("consents/{name}.ko.md"))
+    }
+
     pub fn catalogue(&self) -> &Catalogue {
         &self.catalogue
     }
@@ -42,6 +73,16 @@ impl MappingSet {
     /// The partner's active mapping of that kind.
     pub fn feed(&self, partner: &PartnerId, kind: FeedKind) -> Option<&FeedMapping> {
         self.feeds.get(&(partner.clone(), kind)).filter(|m| m.status == MappingStatus::Active)
+    }
+
+    /// The partner's mapping of that kind, whatever its status.
+    pub fn mapping(&self, partner: &PartnerId, kind: FeedKind) -> Option<&FeedMapping> {
+        self.feeds.get(&(partner.clone(), kind))
+    }
+
+    /// Every mapping, drafts and retired ones included.
+    pub fn mappings(&self) -> impl Iterator<Item = (&PartnerId, FeedKind, &FeedMapping)> {
+        self.feeds.iter().map(|((partner, kind), mapping)| (partner, *kind, mapping))
     }
 
     /// Active mappings, by partner and kind.

@@ -7,10 +7,7 @@ use ring::digest::{SHA256, digest};
 use serde_json::{Value, json};
 
 use crate::domain::PartnerId;
-use crate::mapping::{FeedMapping, MappingSet, Op, Transform};
-
-/// Separates approval digests from every other SHA-256, and from those of later formats.
-const APPROVAL_PREFIX: &str = "slotbridge-mapping-v1\n";
+use crate::mapping::{FeedMapping, MappingSet, Op, Table, Transform};
 
 pub fn sha256_hex(bytes: &[u8]) -> String {
     let mut hex = String::with_capacity(64);
@@ -58,7 +55,7 @@ fn write_canonical(value: &Value, text: &mut String) {
 }
 
 /// The tables that the mapping's transforms read, by path.
-fn tables(set: &MappingSet, meanings: &[Transform]) -> BTreeMap<String, Value> {
+pub(super) fn tables(set: &MappingSet, meanings: &[Transform]) -> BTreeMap<String, Table> {
     let mut found = BTreeMap::new();
     for meaning in meanings {
         let (path, table) = match meaning {
@@ -68,12 +65,12 @@ fn tables(set: &MappingSet, meanings: &[Transform]) -> BTreeMap<String, Value> {
             Transform::Generalize { hierarchy, .. } => (format!("hierarchies/{hierarchy}"), set.hierarchy(hierarchy)),
             _ => continue,
         };
-        found.insert(path, json!(table));
+        found.extend(table.map(|table| (path, table.clone())));
     }
     found
 }
 
-fn meanings(mapping: &FeedMapping) -> Vec<Transform> {
+pub(super) fn meanings(mapping: &FeedMapping) -> Vec<Transform> {
     mapping.fields.iter().filter_map(|f| f.transform.meaning().ok()).collect()
 }
 
@@ -113,19 +110,6 @@ pub(super) fn content_digest(set: &MappingSet, partner: &PartnerId, mapping: &Fe
         "partner": is_keyed.then_some(partner),
     });
     sha256_hex(canonical_json(&content).as_bytes())
-}
-
-/// Names everything that an approval covers: the mapping with its defaults, the catalogue's rows of the object, the
-/// policy, the partner's entry and the tables. Officers' roster and consent texts join once they exist.
-pub(super) fn approval_digest(set: &MappingSet, partner: &PartnerId, mapping: &FeedMapping) -> String {
-    let closure = json!({
-        "mapping": mapping,
-        "object": set.catalogue().object(mapping.source.object.get_ref().as_str()),
-        "policy": set.policy(),
-        "partner": set.partner(partner),
-        "tables": tables(set, &meanings(mapping)),
-    });
-    sha256_hex(format!("{APPROVAL_PREFIX}{}", canonical_json(&closure)).as_bytes())
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@
 //! `Issue` and publishes nothing; an issue names a field and never holds a value.
 #![cfg_attr(not(test), deny(clippy::disallowed_methods, clippy::disallowed_types, clippy::iter_over_hash_type))]
 
+mod closure;
 mod digest;
 mod projector;
 #[cfg(test)]
@@ -18,6 +19,7 @@ use std::sync::Arc;
 
 use crate::domain::{BookingView, PartnerId, PersonRef, Row, SlotView};
 
+pub use closure::{BadClosure, Closure};
 pub use digest::{canonical_json, sha256_hex};
 pub use projector::{CompileError, Ports, Projector};
 

@@ -14,7 +14,7 @@ use crate::mapping::{Class, ColumnType, FeedKind, FeedMapping, Layout, MappingSe
 use super::transform::{
     bucket, by_table, is_mobile, keep, number, plain, round_num, round_time, time, top_bottom, whole,
 };
-use super::{AssignToken, Issue, IssueKind, Record, Seal, Subject, digest};
+use super::{AssignToken, Closure, Issue, IssueKind, Record, Seal, Subject, digest};
 
 /// Longest public id without its prefix, as of keys.
 const KEY_MAX: usize = 60;
@@ -122,7 +122,9 @@ impl Projector {
             mapping_id: Arc::from(mapping.id.get_ref().as_str()),
             mapping_version: mapping.version,
             content_digest: Arc::from(digest::content_digest(set, partner, mapping, small.is_some())),
-            approval_digest: Arc::from(digest::approval_digest(set, partner, mapping)),
+            approval_digest: Arc::from(
+                Closure::of(set, partner, kind).map_or_else(String::new, |closure| closure.digest()),
+            ),
             tick_ms: *mapping.feed.tick_ms.get_ref(),
             cutoff_ms: mapping.feed.cutoff_min.as_ref().map(|min| i64::from(*min.get_ref()) * MINUTE_MS),
             retention_days: mapping.retention.bridge_max.get_ref().0,

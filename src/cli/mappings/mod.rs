@@ -1,0 +1,29 @@
+//! `mappings`: what may leave, judged, compared, shown, signed. A file a group of commands.
+
+mod digest;
+
+use std::path::PathBuf;
+
+use clap::Subcommand;
+
+use super::{Exit, Failed, Out};
+
+/// Which folder.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Folder {
+    /// Mappings folder.
+    #[arg(long, value_name = "DIR", default_value = "mappings", env = "SLOTBRIDGE_MAPPINGS_DIR")]
+    dir: PathBuf,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum MappingsCommand {
+    /// Print the digest of every mapping: the number that an approval names.
+    Digest(digest::DigestArgs),
+}
+
+pub fn mappings(command: &MappingsCommand, out: &mut Out) -> Result<Exit, Failed> {
+    match command {
+        MappingsCommand::Digest(args) => digest::digest(args, out),
+    }
+}
