@@ -88,6 +88,9 @@ fn change(native: &mut Connection, tail: bool, keys: &[SlotKey], from: u64, coun
 /// Transactions of a hundredth of a second each, until told to stop.
 fn keep_changing(mut native: Connection, plan: &Plan, keys: &[SlotKey], written: &AtomicU64, stop: &AtomicBool) {
     let tail = plan.kind == HintKind::PkTail;
+    // Persons book once in a town, also over several plans.
+    let before = native.query_row("SELECT COUNT(*) FROM TB_RESV", [], |row| row.get::<_, i64>(0));
+    let before = before.expect("reservations are counted") as u64;
     let began = Instant::now();
     while !stop.load(Ordering::Relaxed) {
         let wanted = began.elapsed().as_millis() as u64 * plan.changes_per_s / 1_000;
@@ -95,7 +98,7 @@ fn keep_changing(mut native: Connection, plan: &Plan, keys: &[SlotKey], written:
         // What the machine could not do is left out: bursts would flatter the ratio.
         let count = wanted.saturating_sub(done).min(plan.changes_per_s / 20 + 1);
         if count > 0 {
-            change(&mut native, tail, keys, done, count);
+            change(&mut native, tail, keys, before + done, count);
             written.fetch_add(count, Ordering::Relaxed);
         }
         wait_until(Instant::now() + Duration::from_millis(10));
