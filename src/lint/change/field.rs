@@ -344,9 +344,14 @@ pub(super) fn compare(rows: &mut Rows, before: &Side<'_>, after: &Side<'_>) {
         let verdict = if old.is_published() { Verdict::Narrower } else { Verdict::Same };
         rows.field(subject, &ko, (Some(old.text()), None), (verdict, axes_alone(old)));
     }
-    let order = |side: &Side<'_>| side.fields.iter().map(|f| f.field.name.get_ref().clone()).collect::<Vec<String>>();
-    if order(before) != order(after) {
-        rows.part("fields order", "항목 순서", (&order(before), &order(after)), words);
+    // Of the names on both sides: what comes and goes has its own row.
+    let order = |side: &Side<'_>, other: &Side<'_>| {
+        let names = side.fields.iter().map(|f| f.field.name.get_ref().clone());
+        names.filter(|name| named(other, name).is_some()).collect::<Vec<String>>()
+    };
+    let (old, new) = (order(before, after), order(after, before));
+    if old != new {
+        rows.part("fields order", "항목 순서", (&old, &new), words);
     }
     columns(rows, before, after);
 }
