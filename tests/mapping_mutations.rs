@@ -63,7 +63,7 @@ fn every_weakening_is_wider() {
         }
         let change = compare(Some(&before), &after);
         assert_eq!(change.verdict, Verdict::Wider, "{}\n{}", kind.name, told(&change));
-        assert_ne!(before.digest(), after.digest(), "{}", kind.name);
+        assert!(before != after, "{}", kind.name);
         *count.entry(kind.name).or_default() += 1;
         done += 1;
     }
@@ -86,7 +86,9 @@ fn no_strengthening_is_wider() {
         let mut names = Vec::new();
         for _ in 0..=dice.below(3) {
             let kind = dice.pick(&kinds);
-            if (kind.weaken)(&mut dice, &mut before) {
+            let mut weaker = before.clone();
+            if (kind.weaken)(&mut dice, &mut weaker) {
+                before = weaker;
                 names.push(kind.name);
             }
         }

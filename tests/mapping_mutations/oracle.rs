@@ -146,7 +146,7 @@ impl Eye {
         let slot = SlotView {
             key: SlotKey::new("s1").unwrap(),
             site: SiteKey::new("t1").unwrap(),
-            series: SeriesId::new("A").unwrap(),
+            series: SeriesId::new("flu").unwrap(),
             start: Timestamp(START),
             version: SlotVersion(1),
             remaining: 5,
