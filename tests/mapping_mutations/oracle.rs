@@ -98,9 +98,13 @@ pub fn tells_at_most(after: &Closure, before: &Closure) -> bool {
         let values = domain(column);
         let look = |eye: &Eye| values.iter().map(|value| eye.sees(column, value)).collect::<Vec<Option<String>>>();
         let (now, then) = (look(&seen_after), look(&seen_before));
-        (0..values.len())
-            .filter(|v| now[*v].is_some())
-            .all(|v| then[v].is_some() && (0..values.len()).filter(|w| then[*w] == then[v]).all(|w| now[w] == now[v]))
+        // Of a column that is no longer read nothing is told; that a table no longer holds rows of unknown codes back is
+        // what removing its field means.
+        let is_silent = now.iter().all(|seen| seen.is_some() && *seen == now[0]);
+        is_silent
+            || (0..values.len()).filter(|v| now[*v].is_some()).all(|v| {
+                then[v].is_some() && (0..values.len()).filter(|w| then[*w] == then[v]).all(|w| now[w] == now[v])
+            })
     })
 }
 

@@ -7,7 +7,8 @@
 //! - Testability: can somebody who knows a person's value or CI find out whether a row is theirs. Of values told
 //!   exactly: offline; it moves with the attribute and never against it.
 //!
-//! Fields are matched by name: another name is another field.
+//! Fields are matched by name: another name is another field. One less is narrower, even if its table held rows of
+//! unknown codes back that leave now: an unknown code is a fault of the table, what selects rows is a filter.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
