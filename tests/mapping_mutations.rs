@@ -25,7 +25,7 @@ use kit::{Dice, Kind, files, of_set, rich, shipped};
 
 const WEAKENINGS: usize = 6_000;
 const STRENGTHENINGS: usize = 1_500;
-const PAIRS: usize = 1_500;
+const PAIRS: usize = 800;
 const TRIPLES: usize = 1_500;
 
 fn dice() -> Dice {
