@@ -1,5 +1,6 @@
 //! `mappings`: what may leave, judged, compared, shown, signed. A file a group of commands.
 
+mod diff;
 mod digest;
 
 use std::path::PathBuf;
@@ -20,10 +21,13 @@ pub struct Folder {
 pub enum MappingsCommand {
     /// Print the digest of every mapping: the number that an approval names.
     Digest(digest::DigestArgs),
+    /// Compare two versions: 확대, 축소 or 동일, part by part.
+    Diff(diff::DiffArgs),
 }
 
 pub fn mappings(command: &MappingsCommand, out: &mut Out) -> Result<Exit, Failed> {
     match command {
         MappingsCommand::Digest(args) => digest::digest(args, out),
+        MappingsCommand::Diff(args) => diff::diff(args, out),
     }
 }
