@@ -1,6 +1,7 @@
 //! `mappings`: what may leave, judged, compared, shown, signed. A file a group of commands.
 
 mod digest;
+pub(super) mod show;
 
 use std::path::PathBuf;
 
@@ -13,17 +14,23 @@ use super::{Exit, Failed, Out};
 pub struct Folder {
     /// Mappings folder.
     #[arg(long, value_name = "DIR", default_value = "mappings", env = "SLOTBRIDGE_MAPPINGS_DIR")]
-    dir: PathBuf,
+    pub(super) dir: PathBuf,
 }
 
 #[derive(Debug, Subcommand)]
 pub enum MappingsCommand {
     /// Print the digest of every mapping: the number that an approval names.
     Digest(digest::DigestArgs),
+    /// Show a mapping as an officer reads it: what leaves, to whom, why, for how long, what stays, what can go wrong.
+    Show(show::ShowArgs),
+    /// Show made-up rows before and after the mapping.
+    Sample(show::SampleArgs),
 }
 
 pub fn mappings(command: &MappingsCommand, out: &mut Out) -> Result<Exit, Failed> {
     match command {
         MappingsCommand::Digest(args) => digest::digest(args, out),
+        MappingsCommand::Show(args) => show::show(args, out),
+        MappingsCommand::Sample(args) => show::sample(args, out),
     }
 }
