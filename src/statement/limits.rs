@@ -90,8 +90,8 @@ fn lookup(whose_ko: &str, whose_en: &str, day: u32, epoch: u32) -> Text2 {
         );
     }
     both(
-        format!("{whose_ko} 대상자 번호 조회: 하루 {day}명, 번호 주기마다 {epoch}명까지"),
-        format!("{whose_en} asking for persons: {day} a day, {epoch} an epoch"),
+        format!("{whose_ko} 대상자 번호 조회: 하루 {}명, 번호 주기마다 {}명까지", thousands(day), thousands(epoch)),
+        format!("{whose_en} asking for persons: {} a day, {} an epoch", thousands(day), thousands(epoch)),
     )
 }
 
@@ -120,4 +120,27 @@ pub fn small_slots(closure: &Closure) -> Option<Text2> {
             ),
         )
     })
+}
+
+/// 2,000,000.
+fn thousands(number: u32) -> String {
+    let digits = number.to_string();
+    let mut grouped = String::with_capacity(digits.len() * 4 / 3);
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at) % 3 == 0 {
+            grouped.push(',');
+        }
+        grouped.push(digit);
+    }
+    grouped
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn large_numbers_are_grouped() {
+        assert_eq!([0, 999, 1_000, 2_000_000].map(thousands), ["0", "999", "1,000", "2,000,000"]);
+    }
 }

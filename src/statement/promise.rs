@@ -35,10 +35,16 @@ pub fn cannot(closure: &Closure, published: &[Published], withheld: &[Withheld])
         p.op_code == Op::PersonToken.code() || p.source.as_ref().is_some_and(|s| is_personal_column(closure, &s.column))
     });
     if !names_persons {
-        said.push(both(
-            "이 피드만으로 접종 대상자가 누구인지 알 수 없습니다. 사람에 관한 항목이 없습니다.",
-            "Tell from this feed alone who anybody is: no field is about a person.",
-        ));
+        said.push(match closure.kind() {
+            FeedKind::Bookings => both(
+                "이 피드만으로 예약한 사람이 누구인지 알 수 없습니다. 사람을 가리키는 항목이 없습니다.",
+                "Tell from this feed alone who booked: no field names a person.",
+            ),
+            FeedKind::Sites | FeedKind::Slots | FeedKind::Eligibility => both(
+                "이 피드만으로 접종 대상자가 누구인지 알 수 없습니다. 사람에 관한 항목이 없습니다.",
+                "Tell from this feed alone who anybody is: no field is about a person.",
+            ),
+        });
     }
     match closure.mapping.feed.mode.as_ref().map(|mode| *mode.get_ref()) {
         Some(Mode::Rules) => said.push(both(

@@ -1,6 +1,6 @@
 //! `mappings show`: the officer's page as text. `mappings sample`: before → after on made-up rows.
 
-use comfy_table::{ContentArrangement, Table, presets};
+use comfy_table::{ColumnConstraint, ContentArrangement, Table, Width, presets};
 
 use super::Folder;
 use crate::app;
@@ -43,6 +43,8 @@ pub struct SampleArgs {
 
 /// Columns of a terminal; half as many Korean letters.
 const WIDTH: u16 = 110;
+/// Widest that the columns beside the sentence may be, so that it keeps the room.
+const FIELD_WIDTHS: [(usize, u16); 4] = [(0, 18), (2, 18), (3, 16), (4, 18)];
 
 pub fn show(args: &ShowArgs, out: &mut Out) -> Result<Exit, Failed> {
     let set = app::load_mappings(&args.folder.dir)?;
@@ -159,18 +161,22 @@ impl Page {
     }
 
     fn leaving(&self, statement: &Statement) -> String {
-        let mut table =
-            self.table(&["원천 항목", "구분", "처리 방법", "내보내는 항목", "예(가상)", "필요 사유 / 변경"]);
+        let mut table = self.table(&["원천 항목 / 구분", "처리 방법", "내보내는 항목", "예(가상)", "필요 사유 / 변경"]);
         for item in &statement.published {
             table.add_row(self.published(item));
+        }
+        for (at, width) in FIELD_WIDTHS {
+            if let Some(column) = table.column_mut(at) {
+                column.set_constraint(ColumnConstraint::UpperBoundary(Width::Fixed(width)));
+            }
         }
         self.part(&both("3. 내보내는 항목", "what leaves, as what, and why"), &table.to_string())
     }
 
-    fn published(&self, item: &Published) -> [String; 6] {
-        let (source, class) = match &item.source {
-            Some(column) => (self.column(column), self.both(&column.class)),
-            None => ("(원천 없음)".to_owned(), "–".to_owned()),
+    fn published(&self, item: &Published) -> [String; 5] {
+        let source = match &item.source {
+            Some(column) => format!("{}\n[{}]", self.column(column), self.both(&column.class)),
+            None => "(원천 없음)".to_owned(),
         };
         let details: String = item.details.iter().map(|detail| format!("\n· {}", self.both(detail))).collect();
         let name = match item.carries {
@@ -184,7 +190,7 @@ impl Page {
             format!("\n[{}{axes}]", self.both(&change.verdict))
         });
         let how = format!("{}: {}{details}", self.both(&item.op), self.both(&item.sentence));
-        [source, class, how, name, example, format!("{}{change}", self.both(&item.why))]
+        [source, how, name, example, format!("{}{change}", self.both(&item.why))]
     }
 
     fn staying(&self, statement: &Statement) -> String {

@@ -320,7 +320,7 @@ impl Source<'_> {
             partner_ref: Some(Arc::from(format!("ref-{}", rng.between(1_000, 9_999)))),
             reason: is_rare.then_some(EndReason::CapacityCut),
             booked_at,
-            changed_at: booked_at.plus_ms(if is_rare { 26 * HOUR_MS } else { 0 }),
+            changed_at: booked_at.plus_ms(if is_rare { HOUR_MS / 4 } else { 0 }),
             position: Position(50_000 + u64::from(self.number) * 53),
         }
     }

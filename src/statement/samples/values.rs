@@ -224,7 +224,8 @@ impl Source<'_> {
         } else if has(&["성명", "이름"]) {
             text(format!("{}(가상)", rng.pick(&NAMES)))
         } else if has(&["전화", "연락처"]) && column.class == Class::OrgPublic {
-            text(format!("{}-{:03}-{:04}", place.area_code, rng.between(200, 799), rng.between(0, 9_999)))
+            // No exchange begins with 0.
+            text(format!("{}-0{:02}-{:04}", place.area_code, rng.between(0, 99), rng.between(0, 9_999)))
         } else if has(&["전화", "연락처"]) {
             text(format!("010-0{:03}-{:04}", rng.between(0, 999), rng.between(0, 9_999)))
         } else if has(&["주소"]) {
