@@ -9,6 +9,7 @@ mod check;
 mod config;
 mod conflicts;
 mod demo;
+mod docs;
 mod findings;
 mod init;
 mod ledger;
@@ -113,6 +114,8 @@ enum Command {
     /// What may leave, and as what: judge, compare, show and approve mappings.
     #[command(subcommand)]
     Mappings(mappings::MappingsCommand),
+    /// Write one page that shows the way of every column: its class, how it is transformed, to whom it goes.
+    Docs(docs::DocsArgs),
     /// Partners' keys.
     #[command(subcommand)]
     Partner(partner::PartnerCommand),
@@ -165,6 +168,7 @@ fn run(command: Command, out: &mut Out) -> Result<Exit, Failed> {
         Command::Restore(args) => ledger::restore(&args, out),
         Command::Legacy(command) => legacy::legacy(&command, out),
         Command::Mappings(command) => mappings::mappings(&command, out),
+        Command::Docs(args) => docs::docs(&args, out),
         Command::Partner(command) => partner::partner(&command, out),
         #[cfg(feature = "oracle")]
         Command::Sql(args) => sql::sql(&args, out),

@@ -2,6 +2,7 @@
 
 mod diff;
 mod digest;
+pub(super) mod show;
 
 use std::path::PathBuf;
 
@@ -14,7 +15,7 @@ use super::{Exit, Failed, Out};
 pub struct Folder {
     /// Mappings folder.
     #[arg(long, value_name = "DIR", default_value = "mappings", env = "SLOTBRIDGE_MAPPINGS_DIR")]
-    dir: PathBuf,
+    pub(super) dir: PathBuf,
 }
 
 #[derive(Debug, Subcommand)]
@@ -23,11 +24,17 @@ pub enum MappingsCommand {
     Digest(digest::DigestArgs),
     /// Compare two versions: 확대, 축소 or 동일, part by part.
     Diff(diff::DiffArgs),
+    /// Show a mapping as an officer reads it: what leaves, to whom, why, for how long, what stays, what can go wrong.
+    Show(show::ShowArgs),
+    /// Show made-up rows before and after the mapping.
+    Sample(show::SampleArgs),
 }
 
 pub fn mappings(command: &MappingsCommand, out: &mut Out) -> Result<Exit, Failed> {
     match command {
         MappingsCommand::Digest(args) => digest::digest(args, out),
         MappingsCommand::Diff(args) => diff::diff(args, out),
+        MappingsCommand::Show(args) => show::show(args, out),
+        MappingsCommand::Sample(args) => show::sample(args, out),
     }
 }
