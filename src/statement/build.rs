@@ -293,7 +293,7 @@ fn whereabouts(object: &str, column: &Column) -> (Text2, Text2) {
     if column.derived {
         return (
             both("연계 서버의 메모리", "memory of the bridge"),
-            both("계산할 때마다 새로 만들며 저장하지 않음", "computed anew, not stored"),
+            both("계산할 때마다 새로 만듦", "computed anew each time"),
         );
     }
     if column.class == crate::mapping::Class::LinkageId {

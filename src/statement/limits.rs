@@ -24,15 +24,10 @@ pub fn limits(closure: &Closure) -> Vec<Text2> {
     limits.extend(small_slots(closure));
     limits.extend(persons(closure));
     let requests = &closure.partner.requests;
+    let (book, read) = (thousands(requests.book_per_s_max), thousands(requests.read_per_s_max));
     limits.push(both(
-        format!(
-            "제휴사 요청: 예약·취소 초당 {}건, 읽기 초당 {}건까지",
-            requests.book_per_s_max, requests.read_per_s_max
-        ),
-        format!(
-            "requests of the partner: {} bookings and cancellations, {} reads a second",
-            requests.book_per_s_max, requests.read_per_s_max
-        ),
+        format!("제휴사 요청: 예약·취소 초당 {book}건, 읽기 초당 {read}건까지"),
+        format!("requests of the partner: {book} bookings and cancellations, {read} reads a second"),
     ));
     limits
 }

@@ -341,7 +341,7 @@ impl Source<'_> {
             Derived::BookingSlotVersion => Value::text(&format!("{:08x}", booking.slot_version.0)),
             Derived::PartnerRef => optional(booking.partner_ref.as_deref()),
             Derived::LegacyRef => optional(booking.legacy_ref.as_deref()),
-            Derived::EndReason => optional(booking.reason.map(EndReason::code)),
+            Derived::EndReason => optional(booking.reason.map(EndReason::public_code)),
             Derived::BookedAt => Value::Time(booking.booked_at),
             Derived::ChangedAt => Value::Time(booking.changed_at),
             Derived::CommittedCursor => Value::Int(i64::try_from(booking.position.0).unwrap_or(i64::MAX)),
