@@ -21,6 +21,19 @@ pub trait Project: Send + Sync {
     fn booking(&self, booking: &BookingView) -> Option<Record>;
 }
 
+/// What of a partner's data no answer may show now, because its feed is held. The decision itself is always told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Withheld {
+    /// Refusals carry neither the slot nor alternatives.
+    pub slots: bool,
+    /// Bookings read as id and cursor only.
+    pub bookings: bool,
+}
+
+impl Withheld {
+    pub const NOTHING: Withheld = Withheld { slots: false, bookings: false };
+}
+
 /// Stands where the desk has judged time already: no slot is past its cutoff then.
 const JUDGED: Timestamp = Timestamp(0);
 /// Bound of `alternatives`, whatever was asked.
@@ -77,7 +90,18 @@ impl Answers {
 
     /// A booking of the partner; a partner without a mapping of bookings reads its id and cursor only.
     pub fn booking(&self, partner: &PartnerId, booking: &BookingView, committed: Position) -> Object {
-        let record = self.project(partner).and_then(|project| project.booking(booking));
+        self.booking_without(partner, booking, committed, Withheld::NOTHING)
+    }
+
+    pub fn booking_without(
+        &self,
+        partner: &PartnerId,
+        booking: &BookingView,
+        committed: Position,
+        withheld: Withheld,
+    ) -> Object {
+        let project = self.project(partner).filter(|_| !withheld.bookings);
+        let record = project.and_then(|project| project.booking(booking));
         let bare = || Record { id: Arc::from(booking.id.to_string()), fields: Vec::new() };
         BookingRecord::members(&record.unwrap_or_else(bare), committed)
     }
@@ -98,7 +122,7 @@ impl Answers {
         Some(SlotRecord::members(&record, alternative.slot.position, alternative.distance_m))
     }
 
-    fn refused(&self, partner: &PartnerId, refused: &Refused) -> Problem {
+    fn refused(&self, partner: &PartnerId, refused: &Refused, withheld: Withheld) -> Problem {
         let code = Code::from(refused.code);
         // One constant body: nothing about the slot, the time or the person may be read from it.
         if code == Code::NotBookable {
@@ -111,7 +135,7 @@ impl Answers {
         }
         let mut problem = Problem::new(code);
         problem.retry_after_ms = refused.retry_after_ms;
-        if let Some(slot) = slot {
+        if let Some(slot) = slot.filter(|_| !withheld.slots) {
             problem = problem.with("slot", slot);
         }
         if let Some(opens_at) = refused.opens_at {
@@ -124,36 +148,127 @@ impl Answers {
             problem = problem.with("seen_age_ms", ms);
         }
         let seen = refused.alternatives.iter().filter_map(|a| self.alternative(partner, a));
-        let alternatives: Vec<Object> = seen.take(ALTERNATIVES_MAX).collect();
+        let most = if withheld.slots { 0 } else { ALTERNATIVES_MAX };
+        let alternatives: Vec<Object> = seen.take(most).collect();
         if !alternatives.is_empty() {
             problem = problem.with("alternatives", alternatives);
         }
         problem
     }
-}
 
-impl Render for Answers {
-    fn render(&self, partner: &PartnerId, outcome: &Outcome) -> Rendered {
+    /// `render` while some of the partner's data is withheld.
+    pub fn render_without(&self, partner: &PartnerId, outcome: &Outcome, withheld: Withheld) -> Rendered {
+        let booked = |booking: &BookingView, at| self.booking_without(partner, booking, at, withheld).bytes();
         match outcome {
             Outcome::Booked { booking, slot } => {
                 let committed = booking.position.max(slot.position);
-                Rendered { status: 201, body: self.booking(partner, booking, committed).bytes() }
+                Rendered { status: 201, body: booked(booking, committed) }
             }
             Outcome::Pending { booking, slot } => {
                 let committed = booking.position.max(slot.position);
-                Rendered { status: 202, body: self.booking(partner, booking, committed).bytes() }
+                Rendered { status: 202, body: booked(booking, committed) }
             }
-            Outcome::Cancelled { booking } => {
-                Rendered { status: 200, body: self.booking(partner, booking, booking.position).bytes() }
-            }
+            Outcome::Cancelled { booking } => Rendered { status: 200, body: booked(booking, booking.position) },
             // What a token call answers is made after durability and stored nowhere.
             Outcome::TokenGiven => Rendered { status: 200, body: Bytes::from_static(b"{}") },
             // Whoever waits reads the stored reply; these bytes reach nobody.
             Outcome::Replay { .. } => Rendered { status: 200, body: Bytes::from_static(b"{}") },
             Outcome::Refused(refused) => {
-                let problem = self.refused(partner, refused);
+                let problem = self.refused(partner, refused, withheld);
                 Rendered { status: problem.status(), body: problem.body(&self.place) }
             }
         }
+    }
+}
+
+impl Render for Answers {
+    fn render(&self, partner: &PartnerId, outcome: &Outcome) -> Rendered {
+        self.render_without(partner, outcome, Withheld::NOTHING)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::{
+        BookingId, BookingStatus, PersonNo, Refusal, Row, SeriesId, SiteKey, SlotVersion, Sync as Written,
+    };
+
+    struct Everything;
+
+    impl Project for Everything {
+        fn slot_key(&self, public_id: &str) -> Option<SlotKey> {
+            SlotKey::new(public_id).ok()
+        }
+
+        fn slot(&self, slot: &SlotView, _: Timestamp) -> Option<Record> {
+            Some(Record { id: Arc::from(slot.key.as_str()), fields: vec![("remaining".into(), 7.into())] })
+        }
+
+        fn booking(&self, booking: &BookingView) -> Option<Record> {
+            Some(Record { id: Arc::from(booking.id.to_string()), fields: vec![("status".into(), "booked".into())] })
+        }
+    }
+
+    fn slot() -> Arc<SlotView> {
+        Arc::new(SlotView {
+            key: SlotKey::new("1").unwrap(),
+            site: SiteKey::new("1").unwrap(),
+            series: SeriesId::new("covid19-1").unwrap(),
+            start: Timestamp(0),
+            version: SlotVersion(1),
+            remaining: 7,
+            open: true,
+            row: Arc::new(Row(Box::new([]))),
+            position: Position(5),
+        })
+    }
+
+    fn booking() -> BookingView {
+        BookingView {
+            id: BookingId(Position(6)),
+            partner: PartnerId::new("naver").unwrap(),
+            person: PersonNo(1),
+            series: SeriesId::new("covid19-1").unwrap(),
+            slot: slot().key.clone(),
+            slot_version: SlotVersion(1),
+            status: BookingStatus::Booked,
+            sync: Written::Queued,
+            legacy_ref: None,
+            partner_ref: None,
+            reason: None,
+            booked_at: Timestamp(0),
+            changed_at: Timestamp(0),
+            position: Position(6),
+        }
+    }
+
+    #[test]
+    fn what_is_withheld_is_in_no_answer_and_the_decision_is() {
+        let naver = PartnerId::new("naver").unwrap();
+        let place = Place { problems_url: "https://b/problems".into(), help_url: String::new() };
+        let answers = Answers { place, partners: [(naver.clone(), Arc::new(Everything) as Arc<dyn Project>)].into() };
+        let refused = Outcome::Refused(Refused {
+            code: Refusal::SlotFull,
+            slot: Some(slot()),
+            seen_age_ms: Some(4),
+            retry_after_ms: Some(800),
+            opens_at: None,
+            own_booking: None,
+            alternatives: vec![Alternative { slot: slot(), distance_m: None, place: None }],
+        });
+        let booked = Outcome::Booked { booking: booking(), slot: slot() };
+        let text = |outcome: &Outcome, withheld| {
+            let rendered = answers.render_without(&naver, outcome, withheld);
+            (rendered.status, String::from_utf8(rendered.body.to_vec()).unwrap())
+        };
+        let (slots, bookings) = (Withheld { slots: true, bookings: false }, Withheld { slots: false, bookings: true });
+        let shown = text(&refused, bookings).1;
+        assert!(shown.contains(r#""slot":{"#) && shown.contains(r#""alternatives":[{"#), "{shown}");
+        let (status, bare) = text(&refused, slots);
+        assert!(status == 409 && bare.contains(r#""code":"slot_full""#) && bare.contains("retry_after_ms"), "{bare}");
+        assert!(!bare.contains("remaining") && !bare.contains("alternatives\":["), "{bare}");
+        assert_eq!(text(&booked, slots).1, r#"{"id":"b-6","status":"booked","committed_cursor":6}"#);
+        assert_eq!(text(&booked, bookings), (201, r#"{"id":"b-6","committed_cursor":6}"#.to_owned()));
     }
 }
