@@ -3,19 +3,21 @@
 //! Partners with the same content digest read one feed. When a partner's mapping changed since the last start, the
 //! partner comes with cursors into another feed: that feed's items, tombstones included, are carried over, so that
 //! whatever the reader holds is either replaced or deleted.
+//!
+//! A plan that is `kept` binds its partner to what it read last, untouched; where others go on with that feed, to a copy.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use rusqlite::{OptionalExtension, Transaction, params};
 
-use super::plan::FeedPlan;
+use super::plan::{FeedPlan, KEPT};
 use super::store::{Due, Store, StoreError};
 use crate::domain::Incarnation;
 
 /// Name, content digest and owner: what makes two partners' feeds one.
-type FeedKey = (String, String, String);
+pub(super) type FeedKey = (String, String, String);
 
-fn key_of(plan: &FeedPlan) -> FeedKey {
+pub(super) fn key_of(plan: &FeedPlan) -> FeedKey {
     (plan.name.clone(), plan.content_digest.clone(), plan.owner().to_owned())
 }
 
@@ -33,8 +35,13 @@ pub(super) fn attach(store: &mut Store, plans: &[FeedPlan], incarnation: Incarna
     }
     let mut ids = BTreeMap::new();
     let mut readers = Vec::new();
+    // What is kept comes last, so that it is known which feeds others go on with.
+    sources.sort_by_key(|(key, ..)| key.1 == KEPT);
     for (key, group, sources) in sources {
-        let id = bind(&tx, key, &sources)?;
+        let id = match key.1 == KEPT {
+            false => bind(&tx, key, &sources)?,
+            true => keep(&tx, key, &sources, &ids.values().copied().collect())?,
+        };
         ids.insert(key.clone(), id);
         readers.extend(group.iter().map(|plan| (plan.partner.as_str(), plan.name.as_str(), id)));
     }
@@ -63,6 +70,27 @@ fn sources_of(tx: &Transaction<'_>, key: &FeedKey, group: &[&FeedPlan]) -> Resul
         sources.extend(read);
     }
     Ok(sources)
+}
+
+/// The feed that a partner stays at. A copy of it where it is in `used`, because others go on with it.
+pub(super) fn keep(
+    tx: &Transaction<'_>,
+    key: &FeedKey,
+    sources: &BTreeSet<i64>,
+    used: &BTreeSet<i64>,
+) -> Result<i64, StoreError> {
+    match sources.iter().find(|source| !used.contains(source)) {
+        Some(own) => Ok(*own),
+        None => {
+            let copy = insert(tx, key)?;
+            for source in sources {
+                carry(tx, *source, copy)?;
+            }
+            let due = if sources.is_empty() { Due::First } else { Due::Resume };
+            tx.execute("UPDATE feed SET due = ?2 WHERE id = ?1", params![copy, due.code()])?;
+            Ok(copy)
+        }
+    }
 }
 
 fn same_key(tx: &Transaction<'_>, key: &FeedKey) -> Result<Option<i64>, StoreError> {
@@ -94,7 +122,7 @@ fn bind(tx: &Transaction<'_>, key: &FeedKey, sources: &BTreeSet<i64>) -> Result<
     Ok(target)
 }
 
-fn insert(tx: &Transaction<'_>, key: &FeedKey) -> Result<i64, StoreError> {
+pub(super) fn insert(tx: &Transaction<'_>, key: &FeedKey) -> Result<i64, StoreError> {
     tx.execute(
         "INSERT INTO feed (name, digest, owner, due, watermark, horizon, walk, walk_hour, as_of)
          VALUES (?1, ?2, ?3, 'first', 0, 0, 0, 0, 0)",
@@ -105,7 +133,7 @@ fn insert(tx: &Transaction<'_>, key: &FeedKey) -> Result<i64, StoreError> {
 
 /// Carries items and marks of `source` over: what both hold stays `target`'s. Bytes are not shown before they are
 /// rendered again. Of a feed that was made just now all marks are the source's; else the cautious one of both.
-fn carry(tx: &Transaction<'_>, source: i64, target: i64) -> Result<(), StoreError> {
+pub(super) fn carry(tx: &Transaction<'_>, source: i64, target: i64) -> Result<(), StoreError> {
     tx.execute(
         "INSERT OR IGNORE INTO item (feed, number, key, id, data, at)
          SELECT ?2, number, key, id, data, at FROM item

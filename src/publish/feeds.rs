@@ -4,15 +4,15 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
+use arc_swap::ArcSwap;
 use bytes::Bytes;
 use tokio::sync::watch;
 
 use super::api::{FeedError, FeedInfo, FeedSource, Freshness, Page, PageQuery, Snapshot};
 use super::index::Index;
-use super::plan::{FeedPlan, RETENTION_DAYS_MIN, RenderItem, Source};
+use super::plan::{FeedPlan, RETENTION_DAYS_MIN, Source};
 use super::publisher::Settings;
 use super::store::Row;
-use crate::domain::time::DAY_MS;
 use crate::domain::{ObjectName, PartnerId, Position, Timestamp};
 use crate::feed::{self, LIMIT_DEFAULT, LIMITS, PageUrl};
 use crate::view::View;
@@ -44,8 +44,8 @@ pub(super) struct Feed {
     pub object: ObjectName,
     pub item_kind: String,
     pub tick_ms: u32,
-    pub retention_ms: i64,
-    pub render: Arc<dyn RenderItem>,
+    /// Content digest as the store has it.
+    pub digest: String,
     pub index: RwLock<Index>,
     pub moved: watch::Sender<Position>,
     /// Start of the newest poll whose changes are all published; 0 = not known.
@@ -55,15 +55,14 @@ pub(super) struct Feed {
 }
 
 impl Feed {
-    pub(super) fn new(row: &Row, plan: &FeedPlan, index: Index) -> Feed {
+    pub(super) fn new(row: &Row, digest: String, plan: &FeedPlan, index: Index) -> Feed {
         Feed {
             id: row.id,
             source: plan.source(),
             object: plan.object.clone(),
             item_kind: plan.item_kind.clone(),
             tick_ms: plan.tick_ms,
-            retention_ms: i64::from(plan.retention_days.max(RETENTION_DAYS_MIN)) * DAY_MS,
-            render: plan.render.clone(),
+            digest,
             moved: watch::channel(index.marks.watermark).0,
             index: RwLock::new(index),
             as_of: AtomicI64::new(row.as_of.0),
@@ -137,15 +136,19 @@ fn page_of(body: Vec<u8>, cursor: Position, is_last: bool) -> Page {
 }
 
 /// One partner's name for a feed.
-struct Reading {
-    plan: FeedPlan,
-    feed: Arc<Feed>,
+pub(super) struct Reading {
+    pub plan: FeedPlan,
+    pub feed: Arc<Feed>,
     url: String,
 }
 
+/// By partner and name.
+pub(super) type Readings = BTreeMap<(PartnerId, String), Arc<Reading>>;
+
 /// Every feed of every partner.
 pub struct Feeds {
-    readings: BTreeMap<(PartnerId, String), Reading>,
+    /// Replaced as a whole by a rebind: whoever reads has all of the old set or all of the new one.
+    readings: ArcSwap<Readings>,
     view: Arc<View>,
     settings: Settings,
     pub stats: Arc<Stats>,
@@ -153,14 +156,23 @@ pub struct Feeds {
 
 impl Feeds {
     pub(super) fn new(bound: Vec<(FeedPlan, Arc<Feed>)>, view: Arc<View>, settings: Settings) -> Feeds {
-        let readings = bound
-            .into_iter()
-            .map(|(plan, feed)| {
-                let url = format!("{}/v1/feeds/{}", settings.public_url.trim_end_matches('/'), plan.name);
-                ((plan.partner.clone(), plan.name.clone()), Reading { plan, feed, url })
-            })
-            .collect();
+        let readings = ArcSwap::from_pointee(readings(bound, &settings));
         Feeds { readings, view, settings, stats: Arc::default() }
+    }
+
+    pub(super) fn readings(&self) -> Arc<Readings> {
+        self.readings.load_full()
+    }
+
+    /// From now on partners read these. Whoever waits for a feed that is not read any more is woken.
+    pub(super) fn show(&self, bound: Vec<(FeedPlan, Arc<Feed>)>) {
+        let new = Arc::new(readings(bound, &self.settings));
+        let old = self.readings.swap(new.clone());
+        for (name, reading) in old.iter() {
+            if let Some(now) = new.get(name).filter(|now| now.feed.id != reading.feed.id) {
+                reading.feed.moved.send_replace(now.feed.read().marks.watermark);
+            }
+        }
     }
 
     /// Stops a feed at its last published state, with a reason; `None` lets it go on.
@@ -170,14 +182,23 @@ impl Feeds {
         }
     }
 
-    fn reading(&self, partner: &PartnerId, feed: &str) -> Result<&Reading, FeedError> {
-        self.readings.get(&(partner.clone(), feed.to_owned())).ok_or(FeedError::UnknownFeed)
+    fn reading(&self, partner: &PartnerId, feed: &str) -> Result<Arc<Reading>, FeedError> {
+        self.readings.load().get(&(partner.clone(), feed.to_owned())).cloned().ok_or(FeedError::UnknownFeed)
     }
+}
+
+fn readings(bound: Vec<(FeedPlan, Arc<Feed>)>, settings: &Settings) -> Readings {
+    let named = bound.into_iter().map(|(plan, feed)| {
+        let url = format!("{}/v1/feeds/{}", settings.public_url.trim_end_matches('/'), plan.name);
+        ((plan.partner.clone(), plan.name.clone()), Arc::new(Reading { plan, feed, url }))
+    });
+    named.collect()
 }
 
 impl FeedSource for Feeds {
     fn feeds(&self, partner: &PartnerId) -> Vec<FeedInfo> {
-        let of_partner = self.readings.iter().filter(|((owner, _), _)| owner == partner);
+        let readings = self.readings.load();
+        let of_partner = readings.iter().filter(|((owner, _), _)| owner == partner);
         of_partner
             .map(|((_, name), reading)| {
                 let index = reading.feed.read();
@@ -187,7 +208,7 @@ impl FeedSource for Feeds {
                     items: if index.visible { index.live() } else { 0 },
                     mapping_id: reading.plan.mapping_id.clone(),
                     mapping_version: reading.plan.mapping_version,
-                    content_digest: reading.plan.content_digest.clone(),
+                    content_digest: reading.feed.digest.clone(),
                     retention_days: reading.plan.retention_days.max(RETENTION_DAYS_MIN),
                     halted: reading.feed.halted().clone(),
                 }
@@ -211,7 +232,8 @@ impl FeedSource for Feeds {
     }
 
     fn freshness(&self, partner: &PartnerId, feed: &str, now: Timestamp) -> Option<Freshness> {
-        let feed = &self.reading(partner, feed).ok()?.feed;
+        let reading = self.reading(partner, feed).ok()?;
+        let feed = &reading.feed;
         let mark = self.view.mark_of(&feed.object);
         let mut as_of = feed.as_of.load(Ordering::Relaxed);
         let index = feed.read();

@@ -13,6 +13,7 @@
 //!   overwritten in the mirror before the crash, so the replayed desk lacks its last durable content: a tick would
 //!   count the row as gone, and its watermark would claim a change that the feed does not show.
 //! - A feed whose mapping changed shows nothing until it is compared whole.
+//! - New plans take the place of old ones all at once, and only when every feed that they need is complete (`rebind`).
 //! - A subject with a slower pace (a slot of few places) is shown as it was at the latest full multiple of its pace,
 //!   under a reserved number: neither moment nor order of its changes can be read off. For these the watermark claims
 //!   no more than that, which is the one exception to the first rule; a partner's own booking is in `bookings` at once.
@@ -32,6 +33,7 @@ mod index;
 mod plan;
 mod planner;
 mod publisher;
+mod rebind;
 mod run;
 mod store;
 #[cfg(test)]
@@ -42,4 +44,5 @@ pub use feeds::{Feeds, Stats};
 pub use inbox::{Control, Dirty};
 pub use plan::{FeedPlan, NotRendered, RenderItem};
 pub use publisher::{Opened, PublishError, Publisher, ReserveNumbers, Settings, Stopped, open};
+pub use rebind::{NotRebound, Rebound};
 pub use run::{Running, run};

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use super::attach::attach;
 use super::feeds::{Feed, Feeds, Stats};
 use super::inbox::{Control, Dirty, Inbox};
-use super::plan::FeedPlan;
+use super::plan::{FeedPlan, RenderItem};
 use super::store::{Due, Store, StoreError};
 use crate::decide::Event;
 use crate::domain::{Incarnation, Position, Timestamp, Touched};
@@ -82,6 +82,9 @@ impl ReserveNumbers for Intake {
 /// A feed and what the next tick owes it.
 pub(super) struct Work {
     pub feed: Arc<Feed>,
+    pub render: Arc<dyn RenderItem>,
+    /// How long tombstones stay.
+    pub retention_ms: i64,
     pub due: Due,
     pub dirty: HashMap<Arc<str>, Touched>,
     /// Changed subjects whose slower pace is not up yet.
@@ -93,12 +96,30 @@ pub(super) struct Work {
     pub begun: bool,
 }
 
+impl Work {
+    pub(super) fn new(feed: Arc<Feed>, plan: &FeedPlan, due: Due) -> Work {
+        let tick_at = Timestamp(i64::MIN);
+        Work {
+            feed,
+            render: plan.render.clone(),
+            retention_ms: plan.retention_ms(),
+            due,
+            dirty: HashMap::new(),
+            held: HashMap::new(),
+            ticked_at: tick_at,
+            tick_at,
+            begun: false,
+        }
+    }
+}
+
 /// Publishes every feed. One owner, one thread.
 pub struct Publisher {
     pub(super) store: Store,
     pub(super) work: Vec<Work>,
     pub(super) inbox: Arc<Inbox>,
     pub(super) view: Arc<View>,
+    pub(super) feeds: Arc<Feeds>,
     pub(super) stats: Arc<Stats>,
     /// End of the last batch that was taken from the inbox.
     pub(super) durable: Position,
@@ -143,24 +164,17 @@ pub fn open(
         if row.marks.watermark > durable {
             return Err(PublishError::AheadOfLedger { feeds: row.marks.watermark, ledger: durable });
         }
-        let feed = Arc::new(Feed::new(&row, &plan, store.load(&row)?));
+        let feed = Arc::new(Feed::new(&row, store.digest(id)?, &plan, store.load(&row)?));
         shared.insert(id, feed.clone());
-        let tick_at = Timestamp(i64::MIN);
-        work.push(Work {
-            feed: feed.clone(),
-            due: row.due,
-            dirty: HashMap::new(),
-            held: HashMap::new(),
-            ticked_at: tick_at,
-            tick_at,
-            begun: false,
-        });
+        if !plan.is_kept() {
+            work.push(Work::new(feed.clone(), &plan, row.due));
+        }
         bound.push((plan, feed));
     }
     let inbox = Arc::new(Inbox::new(durable));
     let feeds = Arc::new(Feeds::new(bound, view.clone(), settings));
     let stats = feeds.stats.clone();
-    let publisher = Publisher { store, work, inbox: inbox.clone(), view, stats, durable };
+    let publisher = Publisher { store, work, inbox: inbox.clone(), view, feeds: feeds.clone(), stats, durable };
     Ok(Opened { publisher, consumer: Dirty(inbox.clone()), control: Control(inbox), feeds })
 }
 
