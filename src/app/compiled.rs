@@ -32,12 +32,7 @@ pub fn compile(dir: &Path, ports: &Ports) -> Result<Compiled, Problems> {
 impl Compiled {
     /// Compiles what is in force; all problems at once. With `running` columns stand where those layouts put them; an
     /// object that would need another column than they have is a problem.
-    pub fn of(
-        in_force: InForce,
-        dir: &Path,
-        ports: &Ports,
-        running: Option<&[Layout]>,
-    ) -> Result<Compiled, Problems> {
+    pub fn of(in_force: InForce, dir: &Path, ports: &Ports, running: Option<&[Layout]>) -> Result<Compiled, Problems> {
         let mut problems = Problems::default();
         let wanted = in_force.set.layouts();
         let layouts = running.map_or_else(|| wanted.clone(), <[Layout]>::to_vec);

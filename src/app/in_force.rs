@@ -42,6 +42,8 @@ impl Judge for Approvals {
 /// Finds everything in force that stands in the folder.
 pub struct Unjudged;
 
+/// A version is in force by itself, and does not fit the others or what was in force before.
+const HELD: &str = "held";
 /// What stands for the note where there is none.
 pub const NO_NOTE: &str = "none";
 
@@ -95,6 +97,9 @@ pub struct Line {
     pub version_told: u32,
     pub digest: Option<String>,
     pub standing: &'static str,
+    /// Is the feed about persons?
+    #[serde(skip)]
+    pub is_personal: bool,
     #[serde(skip)]
     pub until_at: Option<Timestamp>,
     pub until: Option<String>,
@@ -190,6 +195,7 @@ impl Choice<'_> {
             version: None,
             version_told: own.mapping.version,
             digest: None,
+            is_personal: own.is_personal(),
             standing: code(&standing),
             until_at: None,
             until: None,
@@ -221,12 +227,11 @@ impl Choice<'_> {
         self.lines.insert(id.to_owned(), line);
     }
 
-    /// Holds running mappings, with a reason.
     fn hold(&mut self, ids: &[String], why: &str) {
         for id in ids {
             if let (Some(chosen), Some(line)) = (self.running.remove(id), self.lines.get_mut(id)) {
                 (line.version, line.digest, line.until, line.until_at) = (None, None, None, None);
-                line.standing = "held";
+                line.standing = HELD;
                 line.waiting = Some(format!("v{} {}", chosen.closure.mapping.version, short(&chosen.digest)));
                 line.why = Some(why.to_owned());
             }
@@ -325,6 +330,15 @@ fn status(status: MappingStatus) -> &'static str {
 }
 
 impl InForce {
+    /// Takes a running mapping out, with a reason. Its partner stays known.
+    pub fn hold(&mut self, id: &str, why: &str) {
+        if let (Some(chosen), Some(line)) = (self.running.remove(id), self.lines.get_mut(id)) {
+            (line.version, line.digest, line.until, line.until_at) = (None, None, None, None);
+            (line.standing, line.why) = (HELD, Some(why.to_owned()));
+            line.waiting = Some(format!("v{} {}", chosen.closure.mapping.version, short(&chosen.digest)));
+        }
+    }
+
     /// The set that one mapping is compiled from: its own policy, partner, tables and consents, over the rows that all
     /// share, so that its columns stand where capture puts them.
     pub fn set_of(&self, chosen: &Running) -> MappingSet {

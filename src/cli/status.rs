@@ -50,7 +50,7 @@ fn tables(value: &Value) -> String {
     let mut text = String::new();
     let Value::Object(sections) = value else { return format!("{value}\n") };
     let order =
-        ["freshness", "capture", "daemon", "writeback", "desk", "set_aside", "legacy", "feeds", "polls", "decisions"];
+        ["freshness", "capture", "daemon", "writeback", "desk", "set_aside", "legacy", "feeds", "mappings", "polls", "decisions"];
     let known = order.iter().filter_map(|name| sections.get(*name).map(|section| (*name, section)));
     let rest = sections.iter().filter(|(name, _)| !order.contains(&name.as_str())).map(|(n, s)| (n.as_str(), s));
     for (name, section) in known.chain(rest) {
@@ -101,7 +101,7 @@ mod tests {
     fn staleness_comes_first() {
         let value = serde_json::json!({
             "daemon": { "position": 12 }, "freshness": { "poll_age_ms": 140 },
-            "feeds": [{ "feed": "slots", "lag_ms": 140, "halted": null }],
+            "feeds": [{ "feed": "slots", "lag_ms": 140, "held": null }],
         });
         insta::assert_snapshot!(tables(&value));
     }

@@ -181,7 +181,8 @@ pub fn run(options: &Options, out: &mut Out) -> Result<Ended, DemoFailed> {
     if let Some(proof) = &stage.proof {
         say(out, &proof::words(proof));
     }
-    let daemon = Daemon::start(&stage.config, runtime.handle())?;
+    let source = Source { file: None, approving: Approving::of_demonstration };
+    let daemon = Daemon::start_from(&stage.config, source, runtime.handle())?;
     let demo = Demo::new(runtime, stage, daemon)?;
     demo.play(options, began, out)
 }

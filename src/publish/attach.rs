@@ -4,12 +4,13 @@
 //! partner comes with cursors into another feed: that feed's items, tombstones included, are carried over, so that
 //! whatever the reader holds is either replaced or deleted.
 //!
-//! A plan that is `kept` binds its partner to what it read last, untouched; where others go on with that feed, to a copy.
+//! A plan that is `kept` binds its partner to what it read last, untouched.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use rusqlite::{OptionalExtension, Transaction, params};
 
+use super::fork::FORK_OF;
 use super::plan::{FeedPlan, KEPT};
 use super::store::{Due, Store, StoreError};
 use crate::domain::Incarnation;
@@ -35,12 +36,10 @@ pub(super) fn attach(store: &mut Store, plans: &[FeedPlan], incarnation: Incarna
     }
     let mut ids = BTreeMap::new();
     let mut readers = Vec::new();
-    // What is kept comes last, so that it is known which feeds others go on with.
-    sources.sort_by_key(|(key, ..)| key.1 == KEPT);
     for (key, group, sources) in sources {
         let id = match key.1 == KEPT {
             false => bind(&tx, key, &sources)?,
-            true => keep(&tx, key, &sources, &ids.values().copied().collect())?,
+            true => keep(&tx, key, &sources)?,
         };
         ids.insert(key.clone(), id);
         readers.extend(group.iter().map(|plan| (plan.partner.as_str(), plan.name.as_str(), id)));
@@ -49,15 +48,28 @@ pub(super) fn attach(store: &mut Store, plans: &[FeedPlan], incarnation: Incarna
     for (partner, name, id) in readers {
         tx.execute("INSERT INTO reader (partner, name, feed) VALUES (?1, ?2, ?3)", params![partner, name, id])?;
     }
-    tx.execute("DELETE FROM item WHERE feed NOT IN (SELECT feed FROM reader)", [])?;
-    tx.execute("DELETE FROM feed WHERE id NOT IN (SELECT feed FROM reader)", [])?;
     if known.is_some_and(|known| known != incarnation) {
         let (first, republish) = (Due::First.code(), Due::Republish.code());
         tx.execute("UPDATE feed SET due = ?1 WHERE due <> ?2", [republish, first])?;
     }
+    drop_unread(&tx)?;
     tx.execute("INSERT OR REPLACE INTO life (only, incarnation) VALUES (1, ?1)", [incarnation.0 as i64])?;
     tx.commit()?;
     Ok(plans.iter().filter_map(|plan| ids.get(&key_of(plan)).copied()).collect())
+}
+
+/// Drops what nobody reads. A fork stays while its reader's feed is the one that it was made of, and goes on as it was:
+/// of a feed that is compared or republished, and so may have got other readers' items, it would show a wrong past.
+pub(super) fn drop_unread(tx: &Transaction<'_>) -> Result<(), StoreError> {
+    tx.execute(
+        "DELETE FROM feed WHERE id NOT IN (SELECT feed FROM reader) AND NOT EXISTS (
+           SELECT 1 FROM reader JOIN feed AS home ON home.id = reader.feed
+           WHERE feed.owner = ?1 || reader.partner AND feed.name = reader.name
+             AND home.digest = feed.digest AND home.due = ?2)",
+        [FORK_OF, Due::Resume.code()],
+    )?;
+    tx.execute("DELETE FROM item WHERE feed NOT IN (SELECT id FROM feed)", [])?;
+    Ok(())
 }
 
 /// Feeds that the group's readers hold cursors into.
@@ -72,24 +84,12 @@ fn sources_of(tx: &Transaction<'_>, key: &FeedKey, group: &[&FeedPlan]) -> Resul
     Ok(sources)
 }
 
-/// The feed that a partner stays at. A copy of it where it is in `used`, because others go on with it.
-pub(super) fn keep(
-    tx: &Transaction<'_>,
-    key: &FeedKey,
-    sources: &BTreeSet<i64>,
-    used: &BTreeSet<i64>,
-) -> Result<i64, StoreError> {
-    match sources.iter().find(|source| !used.contains(source)) {
+/// The feed that a partner stays at, if it ever had one. Others may go on with it: what the partner reads of it then is
+/// a fork's matter.
+pub(super) fn keep(tx: &Transaction<'_>, key: &FeedKey, sources: &BTreeSet<i64>) -> Result<i64, StoreError> {
+    match sources.last() {
         Some(own) => Ok(*own),
-        None => {
-            let copy = insert(tx, key)?;
-            for source in sources {
-                carry(tx, *source, copy)?;
-            }
-            let due = if sources.is_empty() { Due::First } else { Due::Resume };
-            tx.execute("UPDATE feed SET due = ?2 WHERE id = ?1", params![copy, due.code()])?;
-            Ok(copy)
-        }
+        None => insert(tx, key),
     }
 }
 

@@ -6,6 +6,9 @@
 //! good, because what changed has a higher number than anything it was shown, and what is gone is a tombstone.
 //!
 //! Done on the publisher's thread, so that no tick sees half of it. The cost: other feeds stand still meanwhile.
+//! What holds is not asked: a held feed that is made anew is built once, so that its readers are not left with nothing;
+//! whose mapping is not in force is `kept`.
+//!
 //! A crash before the move leaves feeds without readers, which the next start drops.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -14,8 +17,9 @@ use std::sync::atomic::Ordering;
 
 use rusqlite::params;
 
-use super::attach::{FeedKey, carry, insert, keep, key_of};
+use super::attach::{FeedKey, carry, drop_unread, insert, keep, key_of};
 use super::feeds::Feed;
+use super::hold::Held;
 use super::plan::FeedPlan;
 use super::publisher::{PublishError, Publisher, ReserveNumbers, Work};
 use super::store::{Due, StoreError};
@@ -124,27 +128,24 @@ impl Publisher {
         self.drop_unread()?;
         let readings = self.feeds.readings();
         let current = |plan: &FeedPlan| readings.get(&(plan.partner.clone(), plan.name.clone()));
-        let stays = |plan: &FeedPlan| current(plan).filter(|r| r.feed.digest == plan.content_digest).map(|r| r.feed.id);
+        let stays = |plan: &FeedPlan| current(plan).filter(|r| r.home.digest == plan.content_digest).map(|r| r.home.id);
         let live = || plans.iter().filter(|plan| !plan.is_kept());
-        let mut used: BTreeSet<i64> = live().filter_map(stays).collect();
         let mut groups: BTreeMap<FeedKey, BTreeSet<i64>> = BTreeMap::new();
         for plan in live().filter(|plan| stays(plan).is_none()) {
-            groups.entry(key_of(plan)).or_default().extend(current(plan).map(|reading| reading.feed.id));
+            groups.entry(key_of(plan)).or_default().extend(current(plan).map(|reading| reading.home.id));
         }
         let tx = self.store.db.transaction()?;
         let mut made = BTreeMap::new();
         for (key, sources) in &groups {
-            let id = make(&tx, key, sources)?;
-            used.insert(id);
-            made.insert(key.clone(), id);
+            made.insert(key.clone(), make(&tx, key, sources)?);
         }
         let mut places = Vec::new();
         for plan in plans {
             places.push(match stays(plan) {
                 Some(id) => Place::Same(id),
                 None if plan.is_kept() => {
-                    let own = current(plan).map(|reading| reading.feed.id);
-                    let kept = keep(&tx, &key_of(plan), &own.into_iter().collect(), &used)?;
+                    let own = current(plan).map(|reading| reading.home.id);
+                    let kept = keep(&tx, &key_of(plan), &own.into_iter().collect())?;
                     if own == Some(kept) { Place::Same(kept) } else { Place::Made(kept) }
                 }
                 None => Place::Made(made[&key_of(plan)]),
@@ -164,7 +165,7 @@ impl Publisher {
     ) -> Result<Vec<(FeedPlan, Arc<Feed>)>, PublishError> {
         let readings = self.feeds.readings();
         let mut feeds: BTreeMap<i64, Arc<Feed>> =
-            readings.values().map(|reading| (reading.feed.id, reading.feed.clone())).collect();
+            readings.values().map(|reading| (reading.home.id, reading.home.clone())).collect();
         // A plan that is rendered comes before one that is kept at the same feed.
         let mut order: Vec<usize> = (0..plans.len()).collect();
         order.sort_by_key(|at| plans[*at].is_kept());
@@ -177,10 +178,15 @@ impl Publisher {
             }
             if !plan.is_kept() && !self.work.iter().any(|work| work.feed.id == id) {
                 let due = self.store.row(id)?.due;
-                self.work.push(Work::new(feeds[&id].clone(), plan, due));
+                let mut work = Work::new(feeds[&id].clone(), plan, due);
+                // Built once whatever holds: nobody may be left with a feed that shows nothing.
+                work.going = true;
+                let forked = readings.iter().filter(|(_, reading)| reading.home.id == id && reading.feed().id != id);
+                work.forks = forked.map(|(reader, reading)| (reader.clone(), reading.feed())).collect();
+                self.work.push(work);
             }
         }
-        if self.work.iter().any(|work| !work.begun) {
+        if self.work.iter().any(|work| !work.begun && work.going) {
             self.begin(now, numbers)?;
         }
         Ok(plans.iter().zip(places).map(|(plan, place)| (plan.clone(), feeds[&place.id()].clone())).collect())
@@ -205,6 +211,11 @@ impl Publisher {
             if let Some((plan, _)) = bound.iter().find(|(plan, feed)| feed.id == work.feed.id && !plan.is_kept()) {
                 (work.render, work.retention_ms) = (plan.render.clone(), plan.retention_ms());
             }
+            let id = work.feed.id;
+            let stays = |(partner, name): &Held| {
+                bound.iter().any(|(plan, feed)| feed.id == id && plan.partner == *partner && plan.name == *name)
+            };
+            work.forks.retain(|(reader, _)| stays(reader));
         }
         self.feeds.show(bound);
         if let Err(error) = self.drop_unread() {
@@ -214,10 +225,8 @@ impl Publisher {
 
     fn drop_unread(&mut self) -> Result<(), StoreError> {
         let tx = self.store.db.transaction()?;
-        tx.execute("DELETE FROM item WHERE feed NOT IN (SELECT feed FROM reader)", [])?;
-        tx.execute("DELETE FROM feed WHERE id NOT IN (SELECT feed FROM reader)", [])?;
-        tx.commit()?;
-        Ok(())
+        drop_unread(&tx)?;
+        Ok(tx.commit()?)
     }
 }
 

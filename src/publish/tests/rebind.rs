@@ -158,6 +158,16 @@ fn partners_that_part_and_meet_again_lose_nothing() {
     assert_eq!(readers[1].data(), bridge.expected(cursor, "b"));
 }
 
+/// Holds naver's, as the approvals would.
+struct Closed;
+
+impl Gate for Closed {
+    fn hold(&self, of: &PartnerId, _: &str, now: Timestamp) -> Option<Hold> {
+        let (reason, text, served) = (HoldReason::Approval, String::from("not approved"), Served::LastState);
+        (*of == partner("naver")).then_some(Hold { reason, text, since: now, served })
+    }
+}
+
 #[test]
 fn a_feed_whose_mapping_is_not_in_force_stays_and_goes_on_later() {
     let (mut bridge, mut readers) = filled(&["naver", "kakao"], 100);
@@ -166,20 +176,27 @@ fn a_feed_whose_mapping_is_not_in_force_stays_and_goes_on_later() {
     }
     let kept = |of: &str| FeedPlan::kept(partner(of), FeedKind::Slots, &format!("{of}.slots"), 2);
     // Naver's stays, though kakao goes on with what they shared; so it is after a restart.
+    let now = bridge.world().now;
+    bridge.publisher.guarded_by(Arc::new(Closed), now);
     bridge.rebind(vec![kept("naver"), plan("kakao", "a")]).unwrap();
     let held = readers[0].data();
+    bridge.tick();
     bridge.world().put("80", 5);
     bridge.world().remove("81");
     bridge.tick();
+    assert_eq!(fresh_data(&bridge), held);
     let mut bridge = bridge.restart(vec![plan("kakao", "a"), kept("naver")], &[]);
+    let now = bridge.world().now;
+    bridge.publisher.guarded_by(Arc::new(Closed), now);
     bridge.tick();
     readers[0].follow(&bridge.feeds).unwrap();
     assert_eq!((readers[0].data(), fresh_data(&bridge)), (held.clone(), held));
     let cursor = readers[1].follow(&bridge.feeds).unwrap();
     assert_eq!(readers[1].data(), bridge.expected(cursor, "a"));
-    bridge.rebind(vec![plan("naver", "a"), plan("kakao", "a")]).unwrap();
+    bridge.publisher.guarded_by(Arc::new(OpenGate), now);
+    bridge.rebind(vec![plan("naver", "b"), plan("kakao", "a")]).unwrap();
     let cursor = readers[0].follow(&bridge.feeds).unwrap();
-    assert_eq!(readers[0].data(), bridge.expected(cursor, "a"));
+    assert_eq!(readers[0].data(), bridge.expected(cursor, "b"));
 }
 
 #[test]
