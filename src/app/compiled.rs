@@ -40,7 +40,8 @@ impl Compiled {
             problems.push(about(dir, "mappings.restart", what));
         }
         let (mut projectors, mut for_replies) = (BTreeMap::new(), BTreeMap::new());
-        for chosen in in_force.running.values().filter(|_| problems.is_empty()) {
+        let compilable = problems.is_empty();
+        for chosen in in_force.running.values().filter(|_| compilable) {
             let (partner, kind) = (chosen.partner(), chosen.kind());
             let set = in_force.set_of(chosen).with_layouts(layouts.clone());
             let compiled =

@@ -181,7 +181,7 @@ pub fn run(options: &Options, out: &mut Out) -> Result<Ended, DemoFailed> {
     if let Some(proof) = &stage.proof {
         say(out, &proof::words(proof));
     }
-    let source = Source { file: None, approving: Approving::of_demonstration };
+    let source = crate::app::Source { file: None, approving: crate::app::Approving::of_demonstration };
     let daemon = Daemon::start_from(&stage.config, source, runtime.handle())?;
     let demo = Demo::new(runtime, stage, daemon)?;
     demo.play(options, began, out)

@@ -351,8 +351,8 @@ impl FeedSource for Feeds {
     }
 
     fn holds(&self, partner: &PartnerId, feed: &str) -> Vec<Hold> {
-        let object = self.reading(partner, feed).ok().map(|reading| &reading.plan.object);
-        self.board.of(partner, feed, object)
+        let reading = self.reading(partner, feed).ok();
+        self.board.of(partner, feed, reading.as_ref().map(|reading| &reading.plan.object))
     }
 
     fn moved(&self, partner: &PartnerId, feed: &str) -> Option<watch::Receiver<Position>> {
