@@ -1,0 +1,2 @@
+mod kit;
+mod standing;
