@@ -94,9 +94,8 @@ impl History {
         if was_before && last.is_stop {
             return Some(format!("v{version} was stopped, and the note that says so is gone: approve it anew"));
         }
-        (was_before || version < last.version).then(|| {
-            format!("v{version} is older than v{}, which was in force: approvals never go back", last.version)
-        })
+        (was_before || version < last.version)
+            .then(|| format!("v{version} is older than v{}, which was in force: approvals never go back", last.version))
     }
 
     /// What is to be written down before `in_force` takes effect.
@@ -108,9 +107,8 @@ impl History {
         }
         for (id, running) in &in_force.running {
             let last = self.mappings.get(id).and_then(|known| known.last());
-            let is_last = last.is_some_and(|last| {
-                last.digest == running.digest && last.note == note(&running.note) && !last.is_stop
-            });
+            let is_last = last
+                .is_some_and(|last| last.digest == running.digest && last.note == note(&running.note) && !last.is_stop);
             if !is_last {
                 all.push(entry(basis(running)));
             }
@@ -126,4 +124,67 @@ pub fn stopped(running: &Running, at: Timestamp, position: Position) -> Access {
 
 fn entry(action: Action, basis: String, at: Timestamp, position: Position) -> Access {
     Access { at, actor: Actor::Bridge, action, subject: None, basis, count: 1, position }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::app::in_force::{choose, tests::Known};
+    use crate::approval::Standing;
+    use crate::mapping::testing::{load_edited, shipped};
+
+    fn run(version: u32, note: &str) -> InForce {
+        let to = format!("version = {version}");
+        let set = load_edited(&[("naver/slots.toml", "version = 1", &to)]).unwrap();
+        let mut known = Known::all(&set);
+        for standing in known.standing.values_mut() {
+            *standing = Standing::InForce { note: note.to_owned(), until: Timestamp(i64::MAX) };
+        }
+        choose(set, &known, Timestamp(0))
+    }
+
+    fn activated(log: &mut Vec<Access>, in_force: &InForce) {
+        log.extend(History::read(log).missing(in_force, Timestamp(0), Position(1)));
+    }
+
+    #[test]
+    fn an_older_approval_is_not_believed_again_and_a_new_one_of_a_higher_version_is() {
+        let mut log = Vec::new();
+        activated(&mut log, &run(1, "n1"));
+        let entries = log.len();
+        activated(&mut log, &run(1, "n1"));
+        assert_eq!(log.len(), entries, "once");
+        activated(&mut log, &run(2, "n2"));
+        let back = |log: &[Access], version, note| {
+            History::read(log).goes_back(&run(version, note)).get("naver.slots").cloned()
+        };
+        assert_eq!(back(&log, 2, "n2"), None);
+        assert_eq!(back(&log, 3, "n3"), None);
+        let why = back(&log, 1, "n1").unwrap();
+        assert_eq!(why, "v1 is older than v2, which was in force: approvals never go back");
+        assert!(back(&log, 1, "n9").is_some(), "a note that was never used, of a lower version");
+        assert!(log.iter().all(|entry| entry.basis.len() <= crate::evidence::TEXT_MAX));
+    }
+
+    #[test]
+    fn a_stop_whose_note_is_gone_is_remembered() {
+        let mut log = Vec::new();
+        let one = run(1, "n1");
+        activated(&mut log, &one);
+        log.push(stopped(&one.running["naver.slots"], Timestamp(0), Position(2)));
+        let why = History::read(&log).goes_back(&run(1, "n1"))["naver.slots"].clone();
+        assert!(why.contains("was stopped"), "{why}");
+        assert!(History::read(&log).goes_back(&run(2, "n2")).get("naver.slots").is_none());
+    }
+
+    #[test]
+    fn an_older_roster_holds_everything() {
+        let roster = |digest: &str| InForce { roster: Some(digest.to_owned()), ..run(1, "n1") };
+        let mut log = Vec::new();
+        activated(&mut log, &roster("aa"));
+        activated(&mut log, &roster("bb"));
+        assert!(History::read(&log).goes_back(&roster("bb")).is_empty());
+        assert_eq!(History::read(&log).goes_back(&roster("aa")).len(), shipped().feeds().count());
+        assert_eq!(History::read(&log).goes_back(&run(1, "n1")).len(), shipped().feeds().count());
+    }
 }

@@ -29,8 +29,8 @@ use crate::telemetry::Metrics;
 use crate::view::{Fill, View};
 use crate::writeback::{self, Around, Orders, Wake, Worker};
 
-use super::backend::Backend;
 use super::activation::History;
+use super::backend::Backend;
 use super::compiled::{self, Compiled};
 use super::control::{Door, Snapshots};
 use super::desk::{Watched, Window};

@@ -26,7 +26,8 @@ struct State {
 impl State {
     /// Why this is held at `now`; `None`: it is not, or nothing is known of it.
     fn why(&self, partner: &PartnerId, feed: &str, now: Timestamp) -> Option<(String, bool)> {
-        let of_feed = |line: &&Line| line.partner.as_ref() == Some(partner) && line.kind.is_some_and(|k| k.code() == feed);
+        let of_feed =
+            |line: &&Line| line.partner.as_ref() == Some(partner) && line.kind.is_some_and(|k| k.code() == feed);
         let line = self.lines.values().find(of_feed)?;
         let Some(running) = self.running.get(&line.id) else {
             let why = line.why.as_deref().unwrap_or("no version is in force");
@@ -187,5 +188,79 @@ impl Gate for Standings {
         let (text, is_personal) = self.read().why(partner, feed, now)?;
         let served = if is_personal { Served::NotAtAll } else { Served::LastState };
         Some(Hold { reason: HoldReason::Approval, text, since: now, served })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::app::in_force::choose;
+    use crate::app::in_force::tests::Known;
+    use crate::mapping::testing::{load_edited, shipped};
+
+    /// Within the contracts of the shipped partners.
+    const NOW: Timestamp = Timestamp(1_795_000_000_000);
+
+    fn standing(until: Timestamp) -> (Standings, Known) {
+        let mut known = Known::all(&shipped());
+        for standing in known.standing.values_mut() {
+            *standing = Standing::InForce { note: "n1".to_owned(), until };
+        }
+        let standings = Standings::default();
+        standings.set(&choose(shipped(), &known, NOW));
+        (standings, known)
+    }
+
+    fn hold(standings: &Standings, feed: &str, now: Timestamp) -> Option<(String, Served)> {
+        let hold = standings.hold(&PartnerId::new("naver").unwrap(), feed, now);
+        hold.map(|hold| (hold.text, hold.served))
+    }
+
+    #[test]
+    fn an_approval_that_ends_holds_at_that_moment_and_a_contract_on_its_last_day() {
+        let until = NOW.plus_ms(1_000);
+        let (standings, _) = standing(until);
+        assert_eq!(hold(&standings, "slots", until.plus_ms(-1)), None);
+        let (text, served) = hold(&standings, "slots", until).unwrap();
+        assert!(text.starts_with("naver.slots v") && text.contains("the approval ended at"), "{text}");
+        assert_eq!(served, Served::LastState);
+        assert_eq!(hold(&standings, "bookings", until).unwrap().1, Served::NotAtAll, "about persons");
+        let (standings, _) = standing(Timestamp(i64::MAX));
+        let later = NOW.plus_ms(3 * 366 * crate::domain::time::DAY_MS);
+        assert!(hold(&standings, "slots", later).unwrap().0.contains("does not run today"));
+    }
+
+    #[test]
+    fn what_is_stopped_or_cannot_be_verified_is_held_until_it_can() {
+        let (standings, mut known) = standing(Timestamp(i64::MAX));
+        let digest = standings.running().into_iter().find(|r| r.closure.id() == "naver.slots").unwrap().digest;
+        let good = known.standing[&digest].clone();
+        known.standing.insert(digest.clone(), Standing::Stopped { by: "이영희".to_owned(), at: NOW });
+        assert_eq!(standings.rejudge(&known, NOW).len(), 1);
+        assert_eq!(standings.rejudge(&known, NOW).len(), 0, "written down once");
+        assert!(hold(&standings, "slots", NOW).unwrap().0.contains("stopped by 이영희"));
+        assert_eq!(hold(&standings, "sites", NOW), None);
+        known.standing.insert(digest.clone(), Standing::Broken { why: "byte 7".to_owned() });
+        standings.rejudge(&known, NOW);
+        assert!(hold(&standings, "slots", NOW).unwrap().0.ends_with("not as signed: byte 7"));
+        known.standing.insert(digest, good);
+        standings.rejudge(&known, NOW);
+        assert_eq!(hold(&standings, "slots", NOW), None);
+    }
+
+    #[test]
+    fn a_changed_folder_holds_nothing_and_says_what_waits() {
+        let (standings, known) = standing(Timestamp(i64::MAX));
+        let new = load_edited(&[("naver/slots.toml", "\"5-9\"", "\"5-8\"")]).unwrap();
+        standings.folder(Ok(&choose(new, &known, NOW)));
+        assert_eq!(hold(&standings, "slots", NOW), None);
+        let status = standings.status(NOW);
+        let line = status.as_array().unwrap().iter().find(|line| line["mapping"] == "naver.slots").unwrap();
+        assert_eq!(line["standing"], "in_force");
+        assert!(line["waiting"].as_str().unwrap().starts_with('v'), "{line}");
+        standings.folder(Err("naver/slots.toml:3:1: unknown field".to_owned()));
+        assert_eq!(standings.remarks().len(), 1);
+        assert_eq!(hold(&standings, "slots", NOW), None);
+        assert_eq!(standings.days_left(NOW).len(), shipped().mappings().count());
     }
 }
