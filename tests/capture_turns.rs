@@ -2,12 +2,41 @@
 
 mod capture_support;
 
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use capture_support::*;
 use slotbridge::capture::{BRAKED_MS, HintKind, Poll, Settings, Turns, drift};
 use slotbridge::domain::{ObjectName, Timestamp};
 use slotbridge::legacy::LegacyErrorKind;
+use slotbridge::mapping::catalogue::LayoutColumn;
+use slotbridge::mapping::{Class, Column, ColumnType, Layout, Object, Text2};
+
+type Told = Arc<Mutex<BTreeMap<String, Option<String>>>>;
+
+/// A catalogue that declares what `layouts` fetch.
+fn objects() -> Vec<Object> {
+    let text = || Text2 { ko: "이름".into(), en: "name".into() };
+    let column = |column: &LayoutColumn| Column {
+        name: column.name.to_string(),
+        kind: column.kind,
+        label: text(),
+        class: Class::Public,
+        role: column.role,
+        derived: false,
+        material: column.material,
+        source: None,
+    };
+    let object = |layout: &Layout| Object {
+        name: layout.object.clone(),
+        view: Some(layout.view.clone()),
+        label: text(),
+        columns: layout.columns.iter().map(column).collect(),
+    };
+    layouts().iter().map(object).collect()
+}
 
 /// The lanes over one legacy system, and what time it is.
 struct Day {
@@ -22,6 +51,26 @@ impl Day {
     fn new(settings: Settings) -> Day {
         let dir = tempfile::tempdir().unwrap();
         let (setup, legacy) = (setup_with(dir.path(), layouts(), settings), filled());
+        Day::over(dir, setup, legacy)
+    }
+
+    /// With whole views compared. What was told stands in the list: object, and how it differs.
+    fn watched(settings: Settings) -> (Day, Told, Arc<AtomicU32>) {
+        let dir = tempfile::tempdir().unwrap();
+        let (setup, legacy) = (setup_with(dir.path(), layouts(), settings), filled());
+        let (told, looked) = (Told::default(), Arc::new(AtomicU32::new(0)));
+        let (list, count) = (told.clone(), looked.clone());
+        let tell = move |object: &ObjectName, why: Option<&str>| {
+            list.lock().unwrap().insert(object.to_string(), why.map(str::to_owned));
+        };
+        let on_look = move || {
+            count.fetch_add(1, Ordering::SeqCst);
+        };
+        setup.capture.watch_columns(&objects(), Box::new(tell), Box::new(on_look));
+        (Day::over(dir, setup, legacy), told, looked)
+    }
+
+    fn over(dir: tempfile::TempDir, setup: Setup, legacy: Legacy) -> Day {
         let begun = Instant::now();
         let lanes = setup.capture.turns(&legacy.connect(), begun).unwrap();
         Day { setup, legacy, lanes, begun, _dir: dir }
@@ -141,6 +190,67 @@ fn a_view_that_drifted_halts_its_cut_group_and_nothing_else() {
 }
 
 #[test]
+fn a_column_that_nobody_fetches_is_told_and_stops_no_poll() {
+    let (mut day, told, looked) = Day::watched(calm());
+    let views = layouts().len();
+    let asked = |asked: Vec<String>| asked.into_iter().filter(|asked| asked.ends_with("columns")).count();
+    assert_eq!(asked(day.turn(HINTS, 0)), views, "at the start, in the lane of short turns");
+    assert_eq!((told.lock().unwrap().len(), looked.load(Ordering::SeqCst)), (views, 1));
+    assert!(told.lock().unwrap().values().all(Option::is_none));
+    assert_eq!(day.reads(FULL, 0), CUTS);
+    let mut columns = dictionary("SB_SITE");
+    columns.push(("NEW".to_owned(), "CLOB".to_owned()));
+    day.legacy.0.lock().unwrap().dictionary.insert("SB_SITE".to_owned(), columns);
+    assert_eq!(asked(day.turn(HINTS, 3_599_999)), 0);
+    assert_eq!(asked(day.turn(HINTS, 3_600_000)), views);
+    let differs = || BTreeMap::from([("site".to_owned(), "SB_SITE: NEW is not in the catalogue".to_owned())]);
+    let found = |told: &Told| -> BTreeMap<String, String> {
+        told.lock().unwrap().iter().filter_map(|(object, why)| Some((object.clone(), why.clone()?))).collect()
+    };
+    assert_eq!(found(&told), differs());
+    assert_eq!(day.setup.capture.stats().drifted, BTreeMap::from([(object("site"), differs()["site"].clone())]));
+    assert_eq!(day.halted(), Vec::<String>::new());
+    assert_eq!(day.reads(FULL, 3_600_000), CUTS, "what is fetched still fits");
+    // Looked at again each minute, as long as it differs.
+    assert_eq!(day.turn(HINTS, 3_660_000).iter().filter(|asked| *asked == "SB_SITE columns").count(), 1);
+    let mut approved = objects();
+    let new = Column { name: "NEW".into(), kind: ColumnType::Text, ..approved[0].columns[1].clone() };
+    approved[0].columns.push(new);
+    day.setup.capture.set_catalogue(&approved);
+    assert_eq!(found(&told)["site"], "SB_SITE: NEW is declared text and is CLOB");
+    day.legacy.0.lock().unwrap().dictionary.get_mut("SB_SITE").unwrap()[4].1 = "VARCHAR2".to_owned();
+    assert_eq!(asked(day.turn(HINTS, 3_720_000)), 1);
+    assert_eq!(found(&told), BTreeMap::new(), "another catalogue fits");
+    day.setup.capture.set_catalogue(&objects());
+    assert_eq!(found(&told), differs(), "the old one does not, which is known without asking");
+    assert_eq!(looked.load(Ordering::SeqCst), 1);
+}
+
+#[test]
+fn a_fetched_column_that_is_gone_is_told_and_halts_as_well() {
+    let (mut day, told, _) = Day::watched(calm());
+    day.turn(HINTS, 0);
+    let mut columns = dictionary("SB_SITE");
+    columns[1].0 = "SITE_NAME".to_owned();
+    day.legacy.0.lock().unwrap().dictionary.insert("SB_SITE".to_owned(), columns);
+    assert_eq!(day.reads(FULL, 0), CUTS[1..], "looked at before a cut, an hour before its time");
+    let why = told.lock().unwrap()["site"].clone();
+    assert_eq!(why.as_deref(), Some("SB_SITE: SITE_NM is missing; SITE_NAME is not in the catalogue"));
+    assert_eq!(day.halted(), ["site"]);
+}
+
+#[test]
+fn who_waits_for_the_first_look_does_not_wait_for_a_legacy_system_that_is_away() {
+    let (mut day, told, looked) = Day::watched(calm());
+    day.legacy.0.lock().unwrap().refuses = Some(LegacyErrorKind::Lost);
+    day.turn(FULL, 0);
+    assert_eq!((told.lock().unwrap().len(), looked.load(Ordering::SeqCst)), (0, 1));
+    day.legacy.0.lock().unwrap().refuses = None;
+    day.turn(HINTS, 60_000);
+    assert_eq!((told.lock().unwrap().len(), looked.load(Ordering::SeqCst)), (layouts().len(), 1));
+}
+
+#[test]
 fn an_error_of_the_schema_in_a_poll_halts_its_objects_only() {
     let mut day = Day::new(calm());
     day.reads(FULL, 0);
@@ -242,9 +352,11 @@ fn the_shipped_layouts_fit_the_embedded_system() {
     let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("mappings");
     let files = slotbridge::mapping_files::read_folder(&folder).unwrap();
     let mut reader = SqliteRead::open(&path).unwrap();
-    for layout in slotbridge::mapping::load(&files).unwrap().layouts() {
+    let set = slotbridge::mapping::load(&files).unwrap();
+    for layout in set.layouts() {
         let live = reader.columns(&layout.view).unwrap();
         assert_eq!(drift(&layout, &live), None);
         assert!(drift(&layout, &live[1..]).is_some(), "{}", layout.view);
+        assert_eq!(set.catalogue().object(layout.object.as_str()).unwrap().drift(&live), None);
     }
 }

@@ -186,3 +186,89 @@ impl Render for Answers {
         self.render_without(partner, outcome, Withheld::NOTHING)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::{
+        BookingId, BookingStatus, PersonNo, Refusal, Row, SeriesId, SiteKey, SlotVersion, Sync as Written,
+    };
+
+    struct Everything;
+
+    impl Project for Everything {
+        fn slot_key(&self, public_id: &str) -> Option<SlotKey> {
+            SlotKey::new(public_id).ok()
+        }
+
+        fn slot(&self, slot: &SlotView, _: Timestamp) -> Option<Record> {
+            Some(Record { id: Arc::from(slot.key.as_str()), fields: vec![("remaining".into(), 7.into())] })
+        }
+
+        fn booking(&self, booking: &BookingView) -> Option<Record> {
+            Some(Record { id: Arc::from(booking.id.to_string()), fields: vec![("status".into(), "booked".into())] })
+        }
+    }
+
+    fn slot() -> Arc<SlotView> {
+        Arc::new(SlotView {
+            key: SlotKey::new("1").unwrap(),
+            site: SiteKey::new("1").unwrap(),
+            series: SeriesId::new("covid19-1").unwrap(),
+            start: Timestamp(0),
+            version: SlotVersion(1),
+            remaining: 7,
+            open: true,
+            row: Arc::new(Row(Box::new([]))),
+            position: Position(5),
+        })
+    }
+
+    fn booking() -> BookingView {
+        BookingView {
+            id: BookingId(Position(6)),
+            partner: PartnerId::new("naver").unwrap(),
+            person: PersonNo(1),
+            series: SeriesId::new("covid19-1").unwrap(),
+            slot: slot().key.clone(),
+            slot_version: SlotVersion(1),
+            status: BookingStatus::Booked,
+            sync: Written::Queued,
+            legacy_ref: None,
+            partner_ref: None,
+            reason: None,
+            booked_at: Timestamp(0),
+            changed_at: Timestamp(0),
+            position: Position(6),
+        }
+    }
+
+    #[test]
+    fn what_is_withheld_is_in_no_answer_and_the_decision_is() {
+        let naver = PartnerId::new("naver").unwrap();
+        let place = Place { problems_url: "https://b/problems".into(), help_url: String::new() };
+        let answers = Answers { place, partners: [(naver.clone(), Arc::new(Everything) as Arc<dyn Project>)].into() };
+        let refused = Outcome::Refused(Refused {
+            code: Refusal::SlotFull,
+            slot: Some(slot()),
+            seen_age_ms: Some(4),
+            retry_after_ms: Some(800),
+            opens_at: None,
+            own_booking: None,
+            alternatives: vec![Alternative { slot: slot(), distance_m: None, place: None }],
+        });
+        let booked = Outcome::Booked { booking: booking(), slot: slot() };
+        let text = |outcome: &Outcome, withheld| {
+            let rendered = answers.render_without(&naver, outcome, withheld);
+            (rendered.status, String::from_utf8(rendered.body.to_vec()).unwrap())
+        };
+        let (slots, bookings) = (Withheld { slots: true, bookings: false }, Withheld { slots: false, bookings: true });
+        let shown = text(&refused, bookings).1;
+        assert!(shown.contains(r#""slot":{"#) && shown.contains(r#""alternatives":[{"#), "{shown}");
+        let (status, bare) = text(&refused, slots);
+        assert!(status == 409 && bare.contains(r#""code":"slot_full""#) && bare.contains("retry_after_ms"), "{bare}");
+        assert!(!bare.contains("remaining") && !bare.contains("alternatives\":["), "{bare}");
+        assert_eq!(text(&booked, slots).1, r#"{"id":"b-6","status":"booked","committed_cursor":6}"#);
+        assert_eq!(text(&booked, bookings), (201, r#"{"id":"b-6","committed_cursor":6}"#.to_owned()));
+    }
+}

@@ -5,24 +5,24 @@ use std::time::Duration;
 use crate::config::{Config, LegacyKind};
 use crate::legacy::finding::{Finding, Level};
 use crate::legacy::{LegacyError, LegacyRead, LegacyWrite};
-use crate::mapping::Layout;
+use crate::mapping::{Layout, MappingSet};
 
 use super::backend::Backend;
 use super::files::Files;
 use super::proofs::{Proofs, Verdict};
 
-/// Connects, looks, and changes nothing. `layouts` are what the mappings have fetched.
-pub fn examine(config: &Config, layouts: Vec<Layout>) -> Vec<Finding> {
+/// Connects, looks, and changes nothing. The set says what is fetched, and what the views must be as wholes.
+pub fn examine(config: &Config, set: &MappingSet) -> Vec<Finding> {
     let mut found = match config.legacy.kind {
-        LegacyKind::Sqlite => embedded(config, &layouts),
-        LegacyKind::Oracle => oracle(config, layouts),
+        LegacyKind::Sqlite => embedded(config, set),
+        LegacyKind::Oracle => oracle(config, set),
     };
     found.extend(proved(config));
     found
 }
 
 #[cfg(feature = "oracle")]
-fn oracle(config: &Config, layouts: Vec<Layout>) -> Vec<Finding> {
+fn oracle(config: &Config, set: &MappingSet) -> Vec<Finding> {
     use crate::legacy::oracle::examine::{Body, Expected, examine};
     let (shared, write) = super::settings::oracle(config);
     let body = match config.oracle.body {
@@ -30,11 +30,12 @@ fn oracle(config: &Config, layouts: Vec<Layout>) -> Vec<Finding> {
         crate::config::Body::Procedure => Body::Procedure,
     };
     let person_constraint = write.person_constraint.code();
-    examine(shared, &Expected { layouts, body, person_constraint, cut_max: cut_max(config) })
+    let (layouts, objects) = (set.layouts(), set.catalogue().objects.clone());
+    examine(shared, &Expected { layouts, objects, body, person_constraint, cut_max: cut_max(config) })
 }
 
 #[cfg(not(feature = "oracle"))]
-fn oracle(_: &Config, _: Vec<Layout>) -> Vec<Finding> {
+fn oracle(_: &Config, _: &MappingSet) -> Vec<Finding> {
     let cause = "the feature `oracle` was left out when it was built";
     vec![Finding::of(
         "oracle.client",
@@ -52,7 +53,7 @@ fn cut_max(config: &Config) -> Duration {
     Duration::from_secs(capture.full_cut_interval_s * u64::from(capture.duty_percent_max.min(100)) / 100)
 }
 
-fn embedded(config: &Config, layouts: &[Layout]) -> Vec<Finding> {
+fn embedded(config: &Config, set: &MappingSet) -> Vec<Finding> {
     let fix = "make it with `slotbridge legacy generate`, or correct legacy.path";
     let wrong = |check, error: LegacyError| {
         Finding::of(
@@ -76,7 +77,7 @@ fn embedded(config: &Config, layouts: &[Layout]) -> Vec<Finding> {
     };
     let mut found = Vec::new();
     match (backend.read)() {
-        Ok(mut reader) => found.extend(layouts.iter().map(|layout| view(&mut *reader, layout))),
+        Ok(mut reader) => found.extend(set.layouts().iter().map(|layout| view(&mut *reader, layout, set))),
         Err(error) => found.push(wrong("legacy.read", error)),
     }
     match (backend.write)().and_then(|mut writer| switch(&mut *writer)) {
@@ -86,7 +87,7 @@ fn embedded(config: &Config, layouts: &[Layout]) -> Vec<Finding> {
     found
 }
 
-fn view(reader: &mut dyn LegacyRead, layout: &Layout) -> Finding {
+fn view(reader: &mut dyn LegacyRead, layout: &Layout, set: &MappingSet) -> Finding {
     let columns = match reader.columns(&layout.view) {
         Ok(columns) => columns,
         Err(error) => {
@@ -94,15 +95,14 @@ fn view(reader: &mut dyn LegacyRead, layout: &Layout) -> Finding {
             return Finding::of("legacy.view", Level::Wrong, error.message, "the view cannot be read", fix);
         }
     };
-    let missing = layout.columns.iter().filter(|wanted| !columns.iter().any(|(name, _)| **name == *wanted.name));
-    let missing: Vec<&str> = missing.map(|column| &*column.name).collect();
-    if missing.is_empty() {
+    let object = set.catalogue().object(layout.object.as_str());
+    let Some(drift) = object.and_then(|object| object.drift(&columns)) else {
         return Finding::fine("legacy.view", format!("{}: {} columns as declared", layout.view, layout.columns.len()));
-    }
+    };
     Finding::of(
         "legacy.view",
         Level::Wrong,
-        format!("{}: {} missing", layout.view, missing.join(", ")),
+        drift,
         "the view is not as mappings/catalog.toml declares it",
         "correct the view, or change the catalogue",
     )

@@ -263,7 +263,7 @@ impl Condition {
         let braked: Vec<String> =
             stats.braked.iter().map(|((poll, object), why)| format!("{object} {}: {why}", poll.code())).collect();
         serde_json::json!({
-            "halted": stats.halted, "braked": braked, "undo_too_short": stats.undo_too_short,
+            "halted": stats.halted, "drifted": stats.drifted, "braked": braked, "undo_too_short": stats.undo_too_short,
             "pages_halved": stats.pages_halved, "read_lag_ms": stats.read_lag_ms, "reads_lag": stats.reads_lag,
         })
     }

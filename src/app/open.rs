@@ -22,7 +22,7 @@ use crate::ledger::{self, Committer, Expected, Ledger, LedgerError, LedgerReader
 use crate::legacy::Heartbeat;
 use crate::mapping::MappingSet;
 use crate::privacy::{AssignToken, NotAssigned, Ports};
-use crate::publish;
+use crate::publish::{self, Hold, HoldReason, Served};
 use crate::register::{IfMissing, Register};
 use crate::serve::{Access, Api, Partners, Parts};
 use crate::telemetry::Metrics;
@@ -184,7 +184,9 @@ impl Opening {
         let publishing = publish::run(opened.publisher, opened.control.clone(), desk, Arc::new(move || clock.now()));
         threads.publishing = Some(publishing.map_err(thread_failed)?);
         self.capture.resend()?;
-        opened.control.ready();
+        let control = opened.control.clone();
+        let tell = held_by_drift(opened.feeds.clone(), self.clock.clone());
+        self.capture.watch_columns(&self.compiled.set.catalogue().objects, tell, Box::new(move || control.ready()));
         let capturing = self.capture.start(&self.backend.capture(&self.metrics)).map_err(thread_failed)?;
         let capturing = Arc::new(Capturing::new(capturing));
         threads.capturing = Some(capturing.clone());
@@ -302,6 +304,17 @@ impl Opening {
             clock: self.clock.clone(),
         }
     }
+}
+
+/// The feeds of an object whose view is not as approved stay as they are until it fits, or another catalogue does.
+fn held_by_drift(feeds: Arc<publish::Feeds>, clock: Arc<dyn Clock>) -> capture::TellDrift {
+    Box::new(move |object, why| match why {
+        Some(why) => {
+            let (reason, served) = (HoldReason::Drift, Served::LastState);
+            feeds.hold_object(object, Hold { reason, text: why.to_owned(), since: clock.now(), served });
+        }
+        None => feeds.release_object(object, HoldReason::Drift),
+    })
 }
 
 /// What the metric says of a password that does not expire.

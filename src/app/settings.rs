@@ -104,6 +104,7 @@ pub fn capture(config: &Config) -> capture::Settings {
         page_rows_max: c.persons_page_rows,
         read_lag_ms_max: config.oracle.max_read_lag_ms.unwrap_or(usual.read_lag_ms_max),
         full_interval_ms: c.full_cut_interval_s * 1_000,
+        columns_interval_ms: c.drift_interval_s * 1_000,
         persons_interval_ms: c.persons_interval_h * 3_600_000,
         duty_percent_max: c.duty_percent_max,
         loss_percent_max: c.loss_percent_max,

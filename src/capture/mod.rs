@@ -49,7 +49,7 @@ use crate::register::{Register, RegisterError};
 use crate::view::{PollMark, View};
 
 pub use convert::{BadRow, Fault, Kind, Plan};
-pub use drift::drift;
+pub use drift::{TellDrift, drift};
 pub use facts::PositionedFacts;
 pub use lane::{Lane, Report};
 pub use lanes::Running;
@@ -138,6 +138,7 @@ pub struct Capture {
     /// What the first full cut of this process saw of each object: from there on its hints read.
     firsts: Mutex<BTreeMap<ObjectName, hints::First>>,
     halts: Mutex<BTreeMap<ObjectName, drift::Halt>>,
+    watch: Mutex<drift::Watch>,
     /// When the columns of an object were last found to fit.
     checks: Mutex<BTreeMap<ObjectName, Instant>>,
     /// Cuts of an object in a row for which the undo did not reach back.
@@ -200,6 +201,7 @@ impl Capture {
             lag: Mutex::default(),
             firsts: Mutex::default(),
             halts: Mutex::default(),
+            watch: Mutex::default(),
             checks: Mutex::default(),
             too_old: Mutex::default(),
             guard: Mutex::default(),
@@ -229,6 +231,7 @@ impl Capture {
 
     pub fn stats(&self) -> Stats {
         let mut stats = locked(&self.stats).clone();
+        stats.drifted = self.drifted();
         stats.halted = locked(&self.halts).iter().map(|(object, halt)| (object.clone(), halt.why.clone())).collect();
         stats
     }

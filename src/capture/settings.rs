@@ -36,6 +36,8 @@ pub struct Settings {
     pub far_interval_ms: u64,
     pub full_interval_ms: u64,
     pub persons_interval_ms: u64,
+    /// From one comparison of whole views with the catalogue to the next. One small query of the dictionary a view.
+    pub columns_interval_ms: u64,
     /// When a cut of the person register may begin. The first of a process begins at once: the table of CIs lives in
     /// memory, and without it nobody gets a token.
     pub persons_hours: Option<Hours>,
@@ -80,6 +82,7 @@ impl Default for Settings {
             far_interval_ms: 120_000,
             full_interval_ms: 600_000,
             persons_interval_ms: 86_400_000,
+            columns_interval_ms: 3_600_000,
             persons_hours: None,
             page_rows_max: 50_000,
             duty_percent_max: 5,

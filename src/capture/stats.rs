@@ -98,6 +98,8 @@ pub struct Stats {
     pub braked: BTreeMap<(Poll, ObjectName), &'static str>,
     /// Objects that are not polled because their view is not as declared, and how it differs.
     pub halted: BTreeMap<ObjectName, String>,
+    /// Objects whose view is not as the catalogue says, fetched or not, and how: their feeds are held.
+    pub drifted: BTreeMap<ObjectName, String>,
     /// Objects whose cut failed twice in a row because the undo did not reach back to its beginning.
     pub undo_too_short: Vec<ObjectName>,
     /// Pages of the person register that were read again in smaller pieces.

@@ -29,6 +29,8 @@ enum Work {
     Full,
     Hint(Poll, ObjectName),
     Persons,
+    /// Whole view against catalogue.
+    Columns(ObjectName),
 }
 
 /// One kind of poll of one object or cut group.
@@ -72,7 +74,7 @@ impl Capture {
             ran: false,
             pause_ms: PAUSE_FIRST_MS,
         };
-        let full: Vec<Job> = groups.iter().map(|group| job(Work::Full, Poll::Full, group.clone())).collect();
+        let mut full: Vec<Job> = groups.iter().map(|group| job(Work::Full, Poll::Full, group.clone())).collect();
         let mut hints = Vec::new();
         for plan in self.hinted_plans() {
             let object = &plan.layout.object;
@@ -84,6 +86,13 @@ impl Capture {
         }
         let person = self.plan("person").map(|plan| vec![plan.layout.object.clone()]);
         let persons: Vec<Job> = person.into_iter().map(|group| job(Work::Persons, Poll::Persons, group)).collect();
+        let looks = self.watched().into_iter().map(|object| {
+            let group = vec![object.clone()];
+            job(Work::Columns(object), Poll::Full, group)
+        });
+        // With the hints, whose turns are short: a comparison must not wait for a cut that takes an hour.
+        let quick = if hints.is_empty() { &mut full } else { &mut hints };
+        quick.extend(looks);
         let lanes = [("capture-full", full), ("capture-hints", hints), ("capture-persons", persons)];
         let lane = |(name, jobs)| {
             let lane = Lane::new(self)?;
@@ -155,6 +164,12 @@ impl Turns {
         let (job, capture) = (&mut self.jobs[at], &self.capture);
         let Some(reader) = self.reader.as_deref_mut() else { return Ok(false) };
         let (begun, before) = (now(), reader.statements());
+        if let Work::Columns(object) = &job.work {
+            job.due = begun + capture.look(object, reader)?;
+            (job.called, job.ran, job.pause_ms) = (false, true, PAUSE_FIRST_MS);
+            locked(&capture.stats).statements += reader.statements().saturating_sub(before);
+            return Ok(true);
+        }
         if let (Work::Persons, Some(hours), true, false) =
             (&job.work, capture.settings.persons_hours, job.ran, job.called)
         {
@@ -182,6 +197,7 @@ impl Turns {
             }
             Work::Hint(poll, object) => self.lane.hint(*poll, object, reader)?.unwrap_or_default(),
             Work::Persons => self.lane.persons(reader)?,
+            Work::Columns(_) => return Ok(false),
         };
         (job.called, job.ran, job.pause_ms) = (false, true, PAUSE_FIRST_MS);
         capture.turned(&job.work, job.pace.judge(&report));
@@ -194,6 +210,7 @@ impl Turns {
     }
 
     fn failed(&mut self, at: usize, error: &CaptureError, now: Instant) {
+        self.capture.not_looked();
         let kind = match error {
             CaptureError::Legacy(error) => error.kind,
             // The mirror's or the register's: a new connection does no harm.

@@ -92,6 +92,8 @@ section! {
         rowscn_interval_ms: u64 = 1_000;
         /// From one full cut of sites, slots and reservations to the next, in seconds.
         full_cut_interval_s: u64 = 600;
+        /// From one comparison of the interface views with mappings/catalog.toml to the next, in seconds; one is made at the start. A view with a new, renamed or retyped column halts the feeds that read it.
+        drift_interval_s: u64 = 3_600;
         /// From one full cut of the person register to the next, in hours.
         persons_interval_h: u64 = 24;
         /// When a cut of the person register may begin, in Korean time; the first of a process begins at once.

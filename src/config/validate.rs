@@ -124,6 +124,7 @@ fn numbers(config: &Config, judge: &mut Judge<'_>) {
     judge.between("capture.window_far_interval_s", config.capture.window_far_interval_s, 1..=86_400);
     judge.between("capture.rowscn_interval_ms", config.capture.rowscn_interval_ms, 20..=3_600_000);
     judge.between("capture.full_cut_interval_s", config.capture.full_cut_interval_s, 1..=86_400);
+    judge.between("capture.drift_interval_s", config.capture.drift_interval_s, 1..=86_400);
     judge.between("capture.persons_interval_h", config.capture.persons_interval_h, 1..=720);
     judge.between("capture.duty_percent_max", u64::from(config.capture.duty_percent_max), 1..=100);
     judge.between("capture.loss_percent_max", u64::from(config.capture.loss_percent_max), 1..=100);

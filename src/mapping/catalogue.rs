@@ -207,6 +207,77 @@ impl Object {
     }
 }
 
+/// Differences that a text names; a view that was exchanged as a whole has dozens.
+const DRIFT_NAMED_MAX: usize = 4;
+/// Longest name that Oracle 11.2 knows.
+const NAME_MAX: usize = 30;
+
+impl Object {
+    /// How the view differs from what is declared, in one line; `None`: not at all. Every column counts, whether it is
+    /// fetched or not: a new one may be what an old one meant, a renamed one is a missing and a new one. `live`: names
+    /// and types of the dictionary.
+    pub fn drift(&self, live: &[(String, String)]) -> Option<String> {
+        let view = self.view.as_deref()?;
+        if live.is_empty() {
+            return Some(format!("there is no view {view}"));
+        }
+        let declared = || self.columns.iter().filter(|column| !column.derived);
+        let mut found = Vec::new();
+        for column in declared() {
+            match live.iter().find(|(name, _)| name.eq_ignore_ascii_case(&column.name)) {
+                None => found.push(format!("{} is missing", column.name)),
+                Some((_, stated)) if !column.kind.fits(stated) => {
+                    found.push(format!("{} is declared {} and is {}", column.name, column.kind.code(), shown(stated)));
+                }
+                Some(_) => {}
+            }
+        }
+        let is_known = |name: &str| declared().any(|column| column.name.eq_ignore_ascii_case(name));
+        let new = live.iter().filter(|(name, _)| !is_known(name));
+        found.extend(new.map(|(name, _)| format!("{} is not in the catalogue", shown(name))));
+        if found.len() > DRIFT_NAMED_MAX {
+            let more = found.len() - DRIFT_NAMED_MAX;
+            found.truncate(DRIFT_NAMED_MAX);
+            found.push(format!("and {more} more"));
+        }
+        (!found.is_empty()).then(|| format!("{view}: {}", found.join("; ")))
+    }
+}
+
+/// A name or type of the dictionary for a log: whoever made the view may have written anything there.
+fn shown(text: &str) -> String {
+    let plain = |c: char| if c.is_alphanumeric() || "_$#(), ".contains(c) { c } else { '?' };
+    text.chars().take(NAME_MAX).map(plain).collect()
+}
+
+impl ColumnType {
+    pub fn code(self) -> &'static str {
+        match self {
+            ColumnType::Text => "text",
+            ColumnType::Integer => "integer",
+            ColumnType::Decimal => "decimal",
+            ColumnType::Time => "time",
+        }
+    }
+
+    /// By families of types. A number is read as a text where the catalogue wants one; nothing else changes its
+    /// family. A type that is not stated (an expression of the embedded system) fits everything; its TEXT, which has
+    /// no type for instants, fits texts and times.
+    pub fn fits(self, stated: &str) -> bool {
+        let stated = stated.to_ascii_uppercase();
+        let is = |names: &[&str]| names.iter().any(|name| stated.starts_with(name));
+        if stated.is_empty() {
+            return true;
+        }
+        let is_number = is(&["NUM", "INT", "FLOAT", "REAL", "DEC", "BINARY_FLOAT", "BINARY_DOUBLE", "SMALLINT"]);
+        match self {
+            ColumnType::Text => is_number || is(&["VARCHAR", "NVARCHAR", "CHAR", "NCHAR", "TEXT", "RAW"]),
+            ColumnType::Integer | ColumnType::Decimal => is_number,
+            ColumnType::Time => is(&["DATE", "TIMESTAMP", "TEXT"]),
+        }
+    }
+}
+
 impl Column {
     /// Fetched for the bridge itself, whatever the mappings say.
     pub fn is_operational(&self) -> bool {
@@ -227,5 +298,70 @@ impl Layout {
 
     pub fn at_name(&self, name: &str) -> Option<usize> {
         self.columns.iter().position(|c| &*c.name == name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn types_are_compared_by_family() {
+        use ColumnType::{Decimal, Integer, Text, Time};
+        for (kind, stated, is_fit) in [
+            (Text, "VARCHAR2(60)", true),
+            (Text, "CHAR", true),
+            (Text, "NUMBER", true),
+            (Text, "DATE", false),
+            (Text, "BLOB", false),
+            (Text, "CLOB", false),
+            (Integer, "NUMBER(6)", true),
+            (Integer, "number(6)", true),
+            (Integer, "VARCHAR2", false),
+            (Integer, "TEXT", false),
+            (Decimal, "BINARY_DOUBLE", true),
+            (Decimal, "CLOB", false),
+            (Time, "DATE", true),
+            (Time, "TIMESTAMP(6)", true),
+            (Time, "NUMBER", false),
+            (Time, "TEXT", true),
+            (Integer, "", true),
+        ] {
+            assert_eq!(kind.fits(stated), is_fit, "{kind:?} of {stated}");
+        }
+    }
+
+    #[test]
+    fn every_column_of_a_view_counts() {
+        let set = crate::mapping::testing::shipped();
+        let site = set.catalogue().object("site").unwrap();
+        let stated = |column: &Column| match column.kind {
+            ColumnType::Text => "VARCHAR2(60)",
+            ColumnType::Integer | ColumnType::Decimal => "NUMBER",
+            ColumnType::Time => "DATE",
+        };
+        let live: Vec<(String, String)> =
+            site.columns.iter().map(|column| (column.name.to_lowercase(), stated(column).to_owned())).collect();
+        let drift = |change: &dyn Fn(&mut Vec<(String, String)>)| {
+            let mut live = live.clone();
+            change(&mut live);
+            site.drift(&live)
+        };
+        let at = |name: &str| site.columns.iter().position(|column| column.name == name).unwrap();
+        assert_eq!(drift(&|_| ()), None);
+        assert_eq!(drift(&|live| live.reverse()), None, "order means nothing");
+        let says = |text: &str| Some(format!("SB_SITE: {text}"));
+        assert_eq!(
+            drift(&|live| live.push(("X\n\u{202e}Y".into(), "CLOB".into()))),
+            says("X??Y is not in the catalogue")
+        );
+        assert_eq!(drift(&|live| drop(live.remove(at("MEMO")))), says("MEMO is missing"));
+        let renamed = says("MANAGER_TEL is missing; MANAGER_TEL2 is not in the catalogue");
+        assert_eq!(drift(&|live| live[at("MANAGER_TEL")].0 = "MANAGER_TEL2".into()), renamed);
+        assert_eq!(drift(&|live| live[at("LAT")].1 = "CLOB".into()), says("LAT is declared decimal and is CLOB"));
+        assert_eq!(drift(&|live| live.clear()), Some("there is no view SB_SITE".to_owned()));
+        let many = drift(&|live| live.iter_mut().for_each(|(name, _)| name.push('2'))).unwrap();
+        assert!(many.ends_with("; and 30 more"), "{many}");
+        assert_eq!(set.catalogue().object("booking").unwrap().drift(&[]), None, "no view, nothing to compare");
     }
 }

@@ -7,6 +7,7 @@ mod core;
 mod doubles;
 mod feeds;
 mod golden;
+mod held;
 mod persons;
 mod tls;
 mod wire;

@@ -15,12 +15,15 @@ use std::time::Duration;
 use super::{Account, Failure, Oracle, Session, Settings};
 use crate::legacy::LegacyError;
 use crate::legacy::finding::{Finding, Level};
-use crate::mapping::Layout;
+use crate::mapping::{Layout, Object};
 
 /// What the configuration says, to be held against what the server says.
 #[derive(Debug, Clone)]
 pub struct Expected {
+    /// What is fetched.
     pub layouts: Vec<Layout>,
+    /// What the views are declared to be, columns included that are never fetched.
+    pub objects: Vec<Object>,
     pub body: Body,
     /// Code of the configured person constraint, as `SB_META` states it.
     pub person_constraint: &'static str,

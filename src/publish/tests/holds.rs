@@ -222,6 +222,6 @@ fn live(seed: u64) -> u64 {
 
 #[test]
 fn whoever_is_held_sees_one_state_and_nobody_loses_anything() {
-    let parted: BTreeSet<u64> = (0..40).map(live).collect();
+    let parted: BTreeSet<u64> = (0..10).map(live).collect();
     assert!(parted.iter().any(|ticks| *ticks > 5), "{parted:?}");
 }
