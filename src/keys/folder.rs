@@ -176,7 +176,7 @@ fn io(path: &Path) -> impl FnOnce(std::io::Error) -> KeyError {
     move |source| KeyError::Io { path, source }
 }
 
-fn refuse_exposed(path: &Path, meta: &fs::Metadata, wanted: &'static str) -> Result<(), KeyError> {
+pub(super) fn refuse_exposed(path: &Path, meta: &fs::Metadata, wanted: &'static str) -> Result<(), KeyError> {
     if meta.mode() & 0o077 != 0 {
         return Err(KeyError::Exposed { path: path.to_owned(), mode: meta.mode() & 0o777, wanted });
     }

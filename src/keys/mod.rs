@@ -1,4 +1,5 @@
-//! Keys and what is done with them: person tokens, consent receipts, partners' API keys.
+//! Keys and what is done with them: person tokens, consent receipts, partners' API keys; on an officer's own machine the
+//! key that officers sign with.
 //!
 //! Owns the key folder. Does not decide anything: who may ask for a token, and how often, is the desk's. MACs of
 //! requests are `intake`'s.
@@ -11,6 +12,7 @@
 
 mod bearer;
 mod folder;
+mod officer;
 mod receipt;
 mod token;
 
@@ -18,6 +20,7 @@ use ring::hmac;
 
 pub use bearer::{ApiKey, ApiKeys, ApiKeysError, NewApiKey};
 pub use folder::{KeyError, KeyFolder};
+pub use officer::{OfficerKey, OfficerKeyError, PASSPHRASE_CHARS_MIN};
 pub use receipt::{
     DemoIssuer, Expected, Receipt, ReceiptError, ReceiptKey, ReceiptRequest, ReceiptRules, SignedBy, parse_receipt_key,
 };

@@ -1,2 +1,4 @@
+mod hostile;
 mod kit;
+mod rosters;
 mod standing;
