@@ -186,7 +186,7 @@ impl Opening {
         self.capture.resend()?;
         let control = opened.control.clone();
         let tell = held_by_drift(opened.feeds.clone(), self.clock.clone());
-        self.capture.watch_columns(&self.compiled.set.catalogue().objects, tell, Box::new(move || control.ready()));
+        self.capture.watch_columns(&self.compiled.set().catalogue().objects, tell, Box::new(move || control.ready()));
         let capturing = self.capture.start(&self.backend.capture(&self.metrics)).map_err(thread_failed)?;
         let capturing = Arc::new(Capturing::new(capturing));
         threads.capturing = Some(capturing.clone());

@@ -200,6 +200,7 @@ impl Reloader {
         let rebound = rebound.map_err(|error| NotReloaded::one(error.code(), error))?;
         // Nothing fails from here on.
         self.live.standings.set(&compiled.in_force);
+        self.live.condition.capture.set_catalogue(&compiled.set().catalogue().objects);
         self.live.answers.store(Arc::new(answers));
         self.live.partners.store(Arc::new(known));
         self.live.tokens.apply(prepared);
