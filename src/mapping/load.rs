@@ -102,7 +102,7 @@ pub fn load(files: &BTreeMap<String, Vec<u8>>) -> Result<MappingSet, Vec<Mapping
     let feeds = mappings.into_iter().map(|(_, partner, kind, mapping)| ((partner, kind), mapping)).collect();
     let consents = texts.iter().filter(|(name, _)| name.starts_with("consents/"));
     let consents = consents.map(|(name, text)| (name.clone(), text.clone())).collect();
-    Ok(MappingSet { catalogue, policy, partners, feeds, tables, consents, roster: None })
+    Ok(MappingSet { catalogue, policy, partners, feeds, tables, consents, roster: None, pinned: BTreeMap::new() })
 }
 
 fn sorted(mut found: Vec<MappingError>) -> Vec<MappingError> {
