@@ -54,10 +54,11 @@ use crate::{capture, ledger};
 use threads::Threads;
 
 pub use approving::Approving;
-pub use compiled::{Compiled, compile, load as load_mappings};
+pub use compiled::{Compiled, compile, judge as judge_mappings, load as load_mappings, read as read_mappings};
 pub use doctor::doctor;
 pub use examine::examine;
 pub use files::Files;
+pub use in_force::{code as standing_code, told as standing_told};
 pub use meter::Condition;
 pub use proofs::{Proof, ProofFailed, Proofs, Verdict};
 pub use prove::{Canary, ProveFailed, Proving};

@@ -15,12 +15,15 @@ mod init;
 mod ledger;
 mod legacy;
 mod mappings;
+mod officer;
 mod out;
 mod partner;
+mod passphrase;
 mod plans;
 mod reload;
 mod run;
 mod shipped;
+mod shipped_approvals;
 #[cfg(feature = "oracle")]
 mod sql;
 mod status;
@@ -32,6 +35,7 @@ use clap::{CommandFactory, Parser, Subcommand};
 
 pub use out::{Failed, Out};
 pub use shipped::MAPPINGS;
+pub use shipped_approvals::APPROVALS;
 
 /// Lets private platforms take bookings for a public system that cannot take the load itself.
 #[derive(Debug, Parser)]
@@ -117,6 +121,9 @@ enum Command {
     /// What may leave, and as what: judge, compare, show and approve mappings.
     #[command(subcommand)]
     Mappings(mappings::MappingsCommand),
+    /// Officers' keys, and the roster of who may sign.
+    #[command(subcommand)]
+    Officer(officer::OfficerCommand),
     /// Write one page that shows the way of every column: its class, how it is transformed, to whom it goes.
     Docs(docs::DocsArgs),
     /// Partners' keys.
@@ -172,6 +179,7 @@ fn run(command: Command, out: &mut Out) -> Result<Exit, Failed> {
         Command::Restore(args) => ledger::restore(&args, out),
         Command::Legacy(command) => legacy::legacy(&command, out),
         Command::Mappings(command) => mappings::mappings(&command, out),
+        Command::Officer(command) => officer::officer(&command, out),
         Command::Docs(args) => docs::docs(&args, out),
         Command::Partner(command) => partner::partner(&command, out),
         #[cfg(feature = "oracle")]

@@ -20,7 +20,7 @@ use ring::hmac;
 
 pub use bearer::{ApiKey, ApiKeys, ApiKeysError, NewApiKey};
 pub use folder::{KeyError, KeyFolder};
-pub use officer::{OfficerKey, OfficerKeyError, PASSPHRASE_CHARS_MIN};
+pub use officer::{OfficerKey, OfficerKeyError, PASSPHRASE_CHARS_MIN, passphrase_in};
 pub use receipt::{
     DemoIssuer, Expected, Receipt, ReceiptError, ReceiptKey, ReceiptRequest, ReceiptRules, SignedBy, parse_receipt_key,
 };

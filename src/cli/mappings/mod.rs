@@ -1,8 +1,13 @@
 //! `mappings`: what may leave, judged, compared, shown, signed. A file a group of commands.
 
+mod approve;
 mod diff;
 mod digest;
+mod export;
+pub(super) mod over;
+mod seen;
 pub(super) mod show;
+mod verify;
 
 use std::path::PathBuf;
 
@@ -28,6 +33,16 @@ pub enum MappingsCommand {
     Show(show::ShowArgs),
     /// Show made-up rows before and after the mapping.
     Sample(show::SampleArgs),
+    /// Write a bundle for an officer's own machine: what is to be signed, and everything signed before.
+    Export(export::ExportArgs),
+    /// Read the exact text about a mapping, the policy or the roster, and sign it.
+    Approve(approve::ApproveArgs),
+    /// 제공 중지: stop a mapping at once; one officer is enough.
+    Stop(approve::StopArgs),
+    /// Put notes that officers sent back into the folder.
+    Import(export::ImportArgs),
+    /// Check every signature and every signed text of a folder; where each mapping stands, by whom, until when.
+    Verify(verify::VerifyArgs),
 }
 
 pub fn mappings(command: &MappingsCommand, out: &mut Out) -> Result<Exit, Failed> {
@@ -36,5 +51,10 @@ pub fn mappings(command: &MappingsCommand, out: &mut Out) -> Result<Exit, Failed
         MappingsCommand::Diff(args) => diff::diff(args, out),
         MappingsCommand::Show(args) => show::show(args, out),
         MappingsCommand::Sample(args) => show::sample(args, out),
+        MappingsCommand::Export(args) => export::export(args, out),
+        MappingsCommand::Approve(args) => approve::approve(args, out),
+        MappingsCommand::Stop(args) => approve::stop(args, out),
+        MappingsCommand::Import(args) => export::import(args, out),
+        MappingsCommand::Verify(args) => verify::verify(args, out),
     }
 }
