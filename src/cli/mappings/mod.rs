@@ -1,6 +1,7 @@
 //! `mappings`: what may leave, judged, compared, shown, signed. A file a group of commands.
 
 mod digest;
+mod lint;
 
 use std::path::PathBuf;
 
@@ -20,10 +21,19 @@ pub struct Folder {
 pub enum MappingsCommand {
     /// Print the digest of every mapping: the number that an approval names.
     Digest(digest::DigestArgs),
+    /// Judge a folder by every rule: findings with their place, in Korean and English.
+    Lint(lint::LintArgs),
+    /// List the rules of the linter.
+    Rules(lint::RulesArgs),
+    /// Put files into their normal form: NFC, LF, no blanks at the ends of lines. Words and order stay.
+    Fmt(lint::FmtArgs),
 }
 
 pub fn mappings(command: &MappingsCommand, out: &mut Out) -> Result<Exit, Failed> {
     match command {
         MappingsCommand::Digest(args) => digest::digest(args, out),
+        MappingsCommand::Lint(args) => lint::lint(args, out),
+        MappingsCommand::Rules(args) => lint::list(args, out),
+        MappingsCommand::Fmt(args) => lint::fmt(args, out),
     }
 }
