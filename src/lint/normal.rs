@@ -6,7 +6,8 @@ use unicode_normalization::UnicodeNormalization;
 /// comments stay. Blanks stay where a text of several lines may hold them.
 pub fn normal_form(text: &str) -> String {
     let text: String = text.trim_start_matches('\u{FEFF}').nfc().collect();
-    let text = text.replace("\r\n", "\n");
+    // A line may end in several CR; one pass takes all of them.
+    let text = text.split('\n').map(|line| line.trim_end_matches('\r')).collect::<Vec<_>>().join("\n");
     let holds_long_text = text.contains("\"\"\"") || text.contains("'''");
     let mut normal = String::with_capacity(text.len());
     for line in text.lines() {

@@ -148,6 +148,17 @@ fn hierarchies(judge: &mut Judge<'_>) {
     }
 }
 
+/// Two cuts of which one refines the other tell together what the finer one tells.
+fn tell_more_together(a: &Transform, b: &Transform) -> bool {
+    match (a, b) {
+        (Transform::Bucket { edges: a, .. }, Transform::Bucket { edges: b, .. }) => {
+            let within = |few: &[i64], many: &[i64]| few.iter().skip(1).all(|edge| many[1..].contains(edge));
+            !within(a, b) && !within(b, a)
+        }
+        _ => a != b,
+    }
+}
+
 /// The same column cut differently for two partners.
 fn differencing(judge: &mut Judge<'_>) {
     let mut first: BTreeMap<(&str, &str), (&Drawn, Transform)> = BTreeMap::new();
@@ -170,7 +181,7 @@ fn differencing(judge: &mut Judge<'_>) {
             }
             let key = (drawn.mapping.source.object.get_ref().as_str(), column.name.as_str());
             let (other, expected) = first.entry(key).or_insert_with(|| (drawn, meaning.clone()));
-            if other.partner != drawn.partner && *expected != meaning {
+            if other.partner != drawn.partner && tell_more_together(expected, &meaning) {
                 let other = other.mapping.id.get_ref().clone();
                 let ko = format!("{}의 구간이 {other}와 다릅니다.", column.name);
                 let path = [Key("field"), At(at), Key("transform"), Key("op")];

@@ -175,12 +175,12 @@ pub const RULES: &[Rule] = &[
         [
             "같은 항목을 제휴사마다 다른 구간으로 내보냅니다.",
             "두 구간을 겹치면 더 좁은 값을 알 수 있습니다.",
-            "모든 제휴사에 같은 구간을 쓰십시오.",
+            "모든 제휴사에 같은 구간을, 또는 한쪽이 다른 쪽을 나눈 구간을 쓰십시오.",
         ],
         [
             "Partners see the same column in different buckets.",
             "Laid over each other they tell a narrower value (differencing).",
-            "Use the same buckets for all partners.",
+            "Use the same buckets, or ones of which one refines the other.",
         ],
         "개인정보 보호위원회 가명정보 처리 가이드라인 (차분 공격)",
     ),

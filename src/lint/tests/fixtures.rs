@@ -271,8 +271,8 @@ fn statistics(add: Add<'_>) {
     add("L409", left_out(51), left_out(50));
     let sticky = (E, TOKENS.1, "mode = \"tokens\"\nmembership = \"sticky\"");
     add("L410", one(TOKENS), one(sticky));
-    let cut = |file: &'static str| (file, "edges = [0, 1, 5, 10]", "edges = [0, 1, 5, 20]");
-    add("L411", one(cut(S)), case(&[cut(S), cut("kakao/slots.toml")]));
+    let edges = "edges = [0, 1, 5, 10]";
+    add("L411", one((S, edges, "edges = [0, 1, 5, 20]")), one((S, edges, "edges = [0, 1, 10, 20]")));
     let small = "capacity_max = 3";
     add("L412", one((POLICY, small, "capacity_max = 0")), one((POLICY, small, "capacity_max = 1")));
     let quasi = LAST_DIGITS.replace("public", "quasi");
