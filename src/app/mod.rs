@@ -47,7 +47,7 @@ use crate::{capture, ledger};
 
 use threads::Threads;
 
-pub use compiled::{Compiled, compile, load as load_mappings};
+pub use compiled::{Compiled, compile, load as load_mappings, today};
 pub use doctor::doctor;
 pub use examine::examine;
 pub use files::Files;

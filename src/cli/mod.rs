@@ -46,7 +46,7 @@ struct Cli {
 const EXITS: &str = "Exit codes:
   0   done
   1   what was looked at is wrong (a verdict, a broken ledger, a refused command)
-  2   the command line is wrong
+  2   the command line is wrong, or mappings cannot be read
   69  no daemon answers
   70  a defect of slotbridge
   73  something is there already and is not overwritten
@@ -60,6 +60,8 @@ const EXITS: &str = "Exit codes:
 pub enum Exit {
     Done = 0,
     Wrong = 1,
+    /// Of `mappings lint`: not everything could be read. The same number as a wrong command line has.
+    Unreadable = 2,
     Unreachable = 69,
     Defect = 70,
     Exists = 73,

@@ -2,6 +2,7 @@
 
 mod diff;
 mod digest;
+mod lint;
 pub(super) mod show;
 
 use std::path::PathBuf;
@@ -28,6 +29,12 @@ pub enum MappingsCommand {
     Show(show::ShowArgs),
     /// Show made-up rows before and after the mapping.
     Sample(show::SampleArgs),
+    /// Judge a folder by every rule: findings with their place, in Korean and English.
+    Lint(lint::LintArgs),
+    /// List the rules of the linter.
+    Rules(lint::RulesArgs),
+    /// Put files into their normal form: NFC, LF, no blanks at the ends of lines. Words and order stay.
+    Fmt(lint::FmtArgs),
 }
 
 pub fn mappings(command: &MappingsCommand, out: &mut Out) -> Result<Exit, Failed> {
@@ -36,5 +43,8 @@ pub fn mappings(command: &MappingsCommand, out: &mut Out) -> Result<Exit, Failed
         MappingsCommand::Diff(args) => diff::diff(args, out),
         MappingsCommand::Show(args) => show::show(args, out),
         MappingsCommand::Sample(args) => show::sample(args, out),
+        MappingsCommand::Lint(args) => lint::lint(args, out),
+        MappingsCommand::Rules(args) => lint::list(args, out),
+        MappingsCommand::Fmt(args) => lint::fmt(args, out),
     }
 }
