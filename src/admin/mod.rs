@@ -54,6 +54,8 @@ pub enum Ask {
     Confirm {
         object: ObjectName,
     },
+    /// Configuration and mappings anew, all or nothing.
+    Reload,
 }
 
 /// `{"ok":…}` or `{"error":{"code":…,"detail":…}}`.

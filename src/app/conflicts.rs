@@ -47,7 +47,7 @@ fn to_do(kind: ConflictKind) -> &'static str {
 impl Condition {
     /// As any partner has it.
     pub(super) fn status_of(&self, id: BookingId) -> Option<BookingStatus> {
-        self.partners.iter().find_map(|partner| self.view.booking(partner, id)).map(|booking| booking.status)
+        self.partners.load().iter().find_map(|partner| self.view.booking(partner, id)).map(|booking| booking.status)
     }
 }
 

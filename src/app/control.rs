@@ -17,6 +17,7 @@ use super::Poller;
 use super::conflicts;
 use super::desk::Window;
 use super::meter::Condition;
+use super::reload::Reloader;
 
 /// Taking a snapshot copies the desk's state: seconds at 15 M bookings.
 const SNAPSHOT_WAIT: Duration = Duration::from_secs(30);
@@ -57,6 +58,7 @@ pub struct Control {
     pub snapshots: Snapshots,
     pub orders: Orders,
     pub poller: Poller,
+    pub reloader: Arc<Reloader>,
 }
 
 impl Control {
@@ -142,6 +144,10 @@ impl Commands for Control {
             }
             Ask::Redrive { booking } => self.redrive(booking),
             Ask::Confirm { object } => self.confirm(&object),
+            Ask::Reload => match self.reloader.reload() {
+                Ok(done) => Told::Ok(serde_json::to_value(done).unwrap_or_default()),
+                Err(error) => Told::Error { code: error.code.to_owned(), detail: error.to_string() },
+            },
         }
     }
 }

@@ -17,12 +17,13 @@ use crate::legacy::Control as LegacyControl;
 use crate::publish::api::FeedSource;
 use crate::publish::{Hold, HoldReason, Served};
 use crate::serve::{self, Answered, Health};
-use crate::telemetry::metrics::{Feed, Held, How, Legacy, Metrics, Reason, State};
+use crate::telemetry::metrics::{Feed, Held, How, Legacy, Mapping, Metrics, Reason, State};
 use crate::view::View;
 use crate::writeback;
 
 use super::control::Door;
 use super::desk::Window;
+use super::standings::Standings;
 
 /// Renders through the mappings, without what is held, and counts what was decided.
 pub struct Counting {
@@ -66,7 +67,8 @@ pub struct Condition {
     pub window: Window,
     pub capture: Arc<Capture>,
     pub feeds: Arc<crate::publish::Feeds>,
-    pub partners: Vec<PartnerId>,
+    pub partners: arc_swap::ArcSwap<Vec<PartnerId>>,
+    pub standings: Arc<Standings>,
     pub committer: Arc<ledger::Status>,
     pub resent: watch::Receiver<bool>,
     pub writeback: OnceLock<Arc<std::sync::Mutex<writeback::Stats>>>,
@@ -107,7 +109,10 @@ impl Condition {
         self.refresh_writeback();
         self.refresh_desk();
         self.refresh_holds();
-        for partner in &self.partners {
+        for (mapping, days) in self.standings.days_left(now) {
+            counted.approval_days_left.get_or_create(&Mapping { mapping }).set(days);
+        }
+        for partner in self.partners.load().iter() {
             for feed in self.feeds.feeds(partner) {
                 let labels = Feed { partner: partner.to_string(), feed: feed.name.clone() };
                 counted.feed_cursor.get_or_create(&labels).set(whole(feed.cursor.0));
@@ -131,7 +136,7 @@ impl Condition {
             }
         };
         gauges.clear();
-        for partner in &self.partners {
+        for partner in self.partners.load().iter() {
             self.feeds.feeds(partner).iter().for_each(|feed| set(partner, &feed.name, &feed.holds));
         }
         self.feeds.held().iter().for_each(|((partner, feed), holds)| set(partner, feed, holds));
@@ -190,7 +195,7 @@ impl Condition {
         let writeback = self.writeback();
         let (capture_statements, writeback_statements) = self.statements();
         let mut feeds = Vec::new();
-        for partner in &self.partners {
+        for partner in self.partners.load().iter() {
             for feed in self.feeds.feeds(partner) {
                 let lag_ms = self.feeds.freshness(partner, &feed.name, now).map(|freshness| freshness.lag_ms);
                 feeds.push(serde_json::json!({
@@ -240,6 +245,7 @@ impl Condition {
             "desk": desk(&seen.totals, seen.conflicts.len()),
             "set_aside": aside,
             "legacy": { "statements_capture": capture_statements, "statements_writeback": writeback_statements },
+            "mappings": self.standings.status(now), "mappings_remarks": self.standings.remarks(),
             "feeds": feeds,
         })
     }

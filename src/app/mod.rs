@@ -4,6 +4,8 @@
 //! before the desk has replayed; nothing is published before rows without a position were sent again; an answer that a
 //! partner holds is durable, so a stop may be as short as it likes.
 
+mod activation;
+mod approving;
 mod backend;
 mod compiled;
 mod conflicts;
@@ -13,6 +15,7 @@ mod desk;
 mod doctor;
 mod examine;
 mod files;
+mod in_force;
 mod jobs;
 mod meter;
 mod observe;
@@ -20,7 +23,10 @@ mod open;
 mod outside;
 mod proofs;
 mod prove;
+mod reload;
 mod settings;
+mod standings;
+mod systemd;
 mod threads;
 mod tokens;
 mod unapplied;
@@ -47,6 +53,7 @@ use crate::{capture, ledger};
 
 use threads::Threads;
 
+pub use approving::Approving;
 pub use compiled::{Compiled, compile, load as load_mappings, today};
 pub use doctor::doctor;
 pub use examine::examine;
@@ -54,7 +61,9 @@ pub use files::Files;
 pub use meter::Condition;
 pub use proofs::{Proof, ProofFailed, Proofs, Verdict};
 pub use prove::{Canary, ProveFailed, Proving};
+pub use reload::{NotReloaded, Reloaded, Reloader, Source};
 pub use settings::{logs, person_constraint};
+pub use systemd::{alive, ready, stopping, watchdog};
 pub use tokens::environment;
 pub use unapplied::{Unapplied, UnappliedFailed, unapplied};
 
@@ -69,6 +78,7 @@ pub struct Daemon {
     pub entries: Arc<LedgerReader>,
     /// Lives of the ledger: op ids carry the one of their position.
     pub epochs: Vec<ledger::Epoch>,
+    reloader: Arc<Reloader>,
     running: Running,
     stop_within: Duration,
     _lock: Arc<DataLock>,
@@ -194,10 +204,20 @@ pub fn install_crypto() {
 }
 
 impl Daemon {
-    /// Opens everything and serves. Blocks for as long as the replay takes; must not be called on a tokio worker.
+    /// As a service whose configuration stays.
     pub fn start(config: &Config, runtime: &Handle) -> Result<Daemon, StartFailed> {
+        Daemon::start_from(config, Source { file: None, approving: Approving::of_service }, runtime)
+    }
+
+    /// Opens everything and serves. Blocks for as long as the replay takes; must not be called on a tokio worker.
+    pub fn start_from(config: &Config, source: Source, runtime: &Handle) -> Result<Daemon, StartFailed> {
         install_crypto();
-        open::Opening::begin(config)?.start(runtime)
+        open::Opening::begin(config, source)?.start(runtime)
+    }
+
+    /// To be let go of before the stop.
+    pub fn reloader(&self) -> Arc<Reloader> {
+        self.reloader.clone()
     }
 
     /// Waits until the ledger cannot be written any more; then the process is to exit within a second.
@@ -224,7 +244,7 @@ impl Daemon {
             tracing::warn!(%error, "the jobs did not end well");
         }
         // The committer ends once nobody can submit: these hold ways in.
-        drop((self.condition, self.capture));
+        drop((self.condition, self.capture, self.reloader));
         threads.finish(until);
     }
 }

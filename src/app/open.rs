@@ -20,6 +20,7 @@ use crate::intake::{Intake, Macs};
 use crate::keys::{ApiKeys, KeyFolder};
 use crate::ledger::{self, Committer, Expected, Ledger, LedgerError, LedgerReader, snapshot};
 use crate::legacy::Heartbeat;
+use crate::mapping::MappingSet;
 use crate::privacy::{AssignToken, NotAssigned, Ports};
 use crate::publish::{self, Hold, HoldReason, Served};
 use crate::register::{IfMissing, Register};
@@ -28,14 +29,18 @@ use crate::telemetry::Metrics;
 use crate::view::{Fill, View};
 use crate::writeback::{self, Around, Orders, Wake, Worker};
 
+use super::activation::History;
 use super::backend::Backend;
-use super::compiled::{Compiled, compile};
+use super::compiled::{self, Compiled};
 use super::control::{Door, Snapshots};
 use super::desk::{Watched, Window};
 use super::files::Files;
+use super::in_force::choose;
 use super::meter::{Condition, Counting, Meter};
 use super::outside::Outside;
-use super::threads::Threads;
+use super::reload::{Live, Reloader, Source};
+use super::standings::Standings;
+use super::threads::{Looking, Threads};
 use super::tokens::{Recorded, Tokens};
 use super::{Capturing, Daemon, Running, StartFailed, proofs, settings};
 
@@ -45,9 +50,11 @@ pub struct Opening {
     files: Files,
     lock: Arc<DataLock>,
     backend: Backend,
+    source: Source,
+    ports: Ports,
     compiled: Compiled,
     register: Arc<Register>,
-    evidence: Evidence,
+    evidence: Arc<Evidence>,
     capture: Arc<Capture>,
     intake: Intake,
     receiver: mpsc::Receiver<Submission>,
@@ -61,7 +68,7 @@ pub struct Opening {
 
 impl Opening {
     /// Opens, replays, and fills the view.
-    pub fn begin(config: &Config) -> Result<Opening, StartFailed> {
+    pub fn begin(config: &Config, source: Source) -> Result<Opening, StartFailed> {
         let files = Files::of(&config.daemon.data_dir);
         files.make().map_err(|source| StartFailed::Folder { path: files.dir.clone(), source })?;
         let lock = Arc::new(DataLock::take(&files.dir)?);
@@ -71,10 +78,10 @@ impl Opening {
         let missing = if is_new { IfMissing::Create } else { IfMissing::Refuse };
         let register = Arc::new(Register::open(&files.register, missing)?);
         let kept = if is_new { evidence::IfMissing::Create } else { evidence::IfMissing::Refuse };
-        let evidence = Evidence::open(&files.evidence, kept)?;
-        let compiled =
-            compile(&config.mappings.dir, &Ports { seal: None, tokens: Some(Arc::new(Random(register.clone()))) })?;
+        let evidence = Arc::new(Evidence::open(&files.evidence, kept)?);
+        let ports = Ports { seal: None, tokens: Some(Arc::new(Random(register.clone()))) };
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let compiled = in_force(config, &source, &evidence, &ports, clock.now())?;
         let view = Arc::new(View::default());
         let (intake, receiver) = Intake::new(settings::bounds(&config.intake));
         let (hot, hot_keys) = late_hot_keys();
@@ -101,6 +108,8 @@ impl Opening {
             files,
             lock,
             backend,
+            source,
+            ports,
             compiled,
             register,
             evidence,
@@ -138,10 +147,13 @@ impl Opening {
         let answers = Arc::new(ArcSwap::from_pointee(self.compiled.answers(&self.config)));
         let durable = self.view.durable();
         let (plans, publishing) = (self.compiled.plans(), settings::publish(&self.config));
-        let opened = publish::open(&self.files.feeds, publishing, plans, incarnation, durable, self.view.clone())?;
-        let tokens = Arc::new(Tokens::open(&self.config, &self.compiled.set, self.clock.now())?);
-        let partners: Vec<PartnerId> = self.compiled.set.partners().cloned().collect();
-        let known = known_partners(&self.config, &self.compiled, &partners)?;
+        let mut opened = publish::open(&self.files.feeds, publishing, plans, incarnation, durable, self.view.clone())?;
+        let standings = Arc::new(Standings::default());
+        standings.set(&self.compiled.in_force);
+        opened.publisher.guarded_by(standings.clone(), self.clock.now());
+        let tokens = Arc::new(Tokens::open(&self.config, self.compiled.set(), self.clock.now())?);
+        let partners: Vec<PartnerId> = self.compiled.set().partners().cloned().collect();
+        let known = Arc::new(ArcSwap::from_pointee(known_partners(&self.config, self.compiled.set())?));
         let (wake, orders) = (Wake::new(), Orders::default());
         let (feeds, metrics) = (opened.feeds.clone(), self.metrics.clone());
         let counting = Counting { answers: answers.clone(), feeds, metrics };
@@ -159,7 +171,8 @@ impl Opening {
             window: self.window.clone(),
             capture: self.capture.clone(),
             feeds: opened.feeds.clone(),
-            partners,
+            partners: ArcSwap::from_pointee(partners),
+            standings: standings.clone(),
             committer: committer.status(),
             resent: self.capture.resent(),
             writeback: OnceLock::new(),
@@ -173,7 +186,7 @@ impl Opening {
         self.capture.resend()?;
         let control = opened.control.clone();
         let tell = held_by_drift(opened.feeds.clone(), self.clock.clone());
-        self.capture.watch_columns(&self.compiled.set.catalogue().objects, tell, Box::new(move || control.ready()));
+        self.capture.watch_columns(&self.compiled.set().catalogue().objects, tell, Box::new(move || control.ready()));
         let capturing = self.capture.start(&self.backend.capture(&self.metrics)).map_err(thread_failed)?;
         let capturing = Arc::new(Capturing::new(capturing));
         threads.capturing = Some(capturing.clone());
@@ -202,14 +215,27 @@ impl Opening {
             intake: self.intake.clone(),
             feeds: opened.feeds.clone(),
             replies: reader.clone(),
-            answers,
+            answers: answers.clone(),
             macs,
-            tokens,
-            evidence: Arc::new(Recorded(self.evidence)),
+            tokens: tokens.clone(),
+            evidence: Arc::new(Recorded(self.evidence.clone())),
             health: condition.clone(),
             clock: self.clock.clone(),
-            partners: Arc::new(ArcSwap::from_pointee(known)),
+            partners: known.clone(),
         });
+        let live = Live {
+            source: self.source,
+            ports: self.ports,
+            answers,
+            partners: known,
+            tokens,
+            control: opened.control,
+            condition: condition.clone(),
+            standings,
+            evidence: self.evidence,
+        };
+        let reloader = Arc::new(Reloader::new(live, self.config.clone(), &self.compiled));
+        threads.looking = Some(Looking::start(reloader.clone()).map_err(thread_failed)?);
         let snapshots = Snapshots {
             dir: self.files.snapshots.clone(),
             incarnation,
@@ -218,7 +244,7 @@ impl Opening {
             door: threads.door.clone(),
         };
         let (config, files, clock) = (&self.config, &self.files, &self.clock);
-        let outside = Outside { config, files, condition: &condition, clock, orders };
+        let outside = Outside { config, files, condition: &condition, clock, orders, reloader: &reloader };
         let served = runtime.block_on(outside.open(api, snapshots, capturing, threads))?;
         Ok(Daemon {
             condition,
@@ -228,11 +254,39 @@ impl Opening {
             observe: served.observe,
             entries: reader,
             epochs,
+            reloader,
             running: Running { threads: std::mem::take(threads), jobs: Some(served.jobs), failed },
             stop_within: std::time::Duration::from_millis(self.config.daemon.stop_ms_max),
             _lock: lock,
         })
     }
+}
+
+/// What is in force now, compiled, and written down as such. What would go back behind what was in force before is held.
+fn in_force(
+    config: &Config,
+    source: &Source,
+    evidence: &Evidence,
+    ports: &Ports,
+    now: Timestamp,
+) -> Result<Compiled, StartFailed> {
+    let dir = &config.mappings.dir;
+    let files = compiled::read(dir)?;
+    let judge = (source.approving)(config).judge(&files);
+    let mut in_force = choose(compiled::judge(dir, &files)?, &*judge, now);
+    let history = History::read(&evidence.of_mappings()?);
+    for (id, why) in history.goes_back(&in_force) {
+        tracing::error!(mapping = id, why, "a mapping is held");
+        in_force.hold(&id, &why);
+    }
+    let compiled = Compiled::of(in_force, dir, ports, None)?;
+    for entry in history.missing(&compiled.in_force, now, Position::ZERO) {
+        evidence.record_blocking(entry)?;
+    }
+    for remark in &compiled.in_force.remarks {
+        tracing::warn!("{remark}");
+    }
+    Ok(compiled)
 }
 
 fn thread_failed(source: std::io::Error) -> StartFailed {
@@ -358,10 +412,10 @@ fn beat(condition: &Arc<Condition>) -> writeback::Beat {
 }
 
 /// Keys on loopback, certificates on the network: pins where the mappings name them, else the development names.
-fn known_partners(config: &Config, compiled: &Compiled, partners: &[PartnerId]) -> Result<Partners, StartFailed> {
+pub(super) fn known_partners(config: &Config, set: &MappingSet) -> Result<Partners, StartFailed> {
     let keys = ApiKeys::open(&KeyFolder::open(&config.secrets.key_dir)?)?;
     let access = |id: &PartnerId| {
-        let pins = compiled.set.partner(id).map(|partner| partner.certificate_pins.clone()).unwrap_or_default();
+        let pins = set.partner(id).map(|partner| partner.certificate_pins.clone()).unwrap_or_default();
         let names = if pins.is_empty() { vec![format!("urn:slotbridge:partner:{id}")] } else { Vec::new() };
         Access {
             partner: id.clone(),
@@ -370,7 +424,7 @@ fn known_partners(config: &Config, compiled: &Compiled, partners: &[PartnerId]) 
             spki_sha256: pins.iter().filter_map(|pin| unhex(pin)).collect(),
         }
     };
-    Ok(Partners(partners.iter().map(access).collect()))
+    Ok(Partners(set.partners().map(access).collect()))
 }
 
 fn unhex(text: &str) -> Option<[u8; 32]> {

@@ -12,6 +12,7 @@ use super::control::{Control, Snapshots};
 use super::files::Files;
 use super::jobs::{self, Planned};
 use super::meter::Condition;
+use super::reload::Reloader;
 use super::threads::Threads;
 use super::{Capturing, Poller, StartFailed, observe};
 
@@ -25,6 +26,7 @@ pub struct Outside<'a> {
     pub condition: &'a Arc<Condition>,
     pub clock: &'a Arc<dyn Clock>,
     pub orders: Orders,
+    pub reloader: &'a Arc<Reloader>,
 }
 
 /// Addresses that were bound, and the jobs.
@@ -67,6 +69,7 @@ impl Outside<'_> {
             door: snapshots.door.clone(),
             snapshots: snapshots.clone(),
             orders: self.orders.clone(),
+            reloader: self.reloader.clone(),
             poller: Poller(Some(capturing.clone())),
         };
         let admin = admin::serve(&self.files.socket, Arc::new(control), stop.clone())

@@ -1,6 +1,7 @@
 //! What the daemon has started, and how all of it ends: also after a start that failed half way.
 
 use std::sync::Arc;
+use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -9,7 +10,33 @@ use tokio_util::sync::CancellationToken;
 
 use super::Capturing;
 use super::control::Door;
+use super::reload::{LOOK, Reloader};
 use crate::{publish, writeback};
+
+/// The thread that looks whether the approvals still stand.
+pub struct Looking {
+    stop: Sender<()>,
+    thread: JoinHandle<()>,
+}
+
+impl Looking {
+    pub fn start(reloader: Arc<Reloader>) -> std::io::Result<Looking> {
+        let (stop, stopped) = channel();
+        let look = move || {
+            while let Err(RecvTimeoutError::Timeout) = stopped.recv_timeout(LOOK) {
+                reloader.look();
+            }
+        };
+        Ok(Looking { stop, thread: std::thread::Builder::new().name("approvals".to_owned()).spawn(look)? })
+    }
+
+    fn stop(self) {
+        drop(self.stop);
+        if self.thread.join().is_err() {
+            tracing::error!("the thread that looks at approvals panicked");
+        }
+    }
+}
 
 /// How long a start that failed waits for what it has started.
 const UNDO: Duration = Duration::from_secs(5);
@@ -22,6 +49,7 @@ pub struct Threads {
     pub publishing: Option<publish::Running>,
     pub capturing: Option<Arc<Capturing>>,
     pub writing: Option<writeback::Running>,
+    pub looking: Option<Looking>,
     pub serving: Vec<tokio::task::JoinHandle<()>>,
     pub stop: CancellationToken,
 }
@@ -54,7 +82,11 @@ impl Threads {
     /// Capture, write-back and publishing end; then the committer does, because the last ways to it are shut.
     pub fn finish(&mut self, until: Instant) {
         let (capturing, writing, publishing) = (self.capturing.take(), self.writing.take(), self.publishing.take());
+        let looking = self.looking.take();
         let ended = std::thread::spawn(move || {
+            if let Some(looking) = looking {
+                looking.stop();
+            }
             if let Some(capturing) = capturing {
                 capturing.stop();
             }

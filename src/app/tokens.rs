@@ -22,11 +22,22 @@ const PURPOSE: &str = "booking";
 pub struct Tokens {
     folder: KeyFolder,
     environment: Environment,
-    partners: Vec<PartnerId>,
     /// Of the current month and, while they overlap, the last.
     keys: ArcSwap<PersonTokens>,
+    terms: ArcSwap<Terms>,
+}
+
+/// What mappings in force say about tokens: who may have them, on whose receipt, how many.
+struct Terms {
+    partners: Vec<PartnerId>,
     rules: ReceiptRules,
     limits: BTreeMap<PartnerId, serve::TokenLimits>,
+}
+
+/// Other terms, ready to take effect.
+pub struct Prepared {
+    keys: PersonTokens,
+    terms: Terms,
 }
 
 /// Epochs are months in Seoul, `2611`; tokens of the last month are accepted through this one.
@@ -51,16 +62,18 @@ impl Tokens {
     pub fn open(config: &Config, set: &MappingSet, now: Timestamp) -> Result<Tokens, KeyError> {
         let folder = KeyFolder::open(&config.secrets.key_dir)?;
         let environment = environment(config.daemon.environment);
-        let partners: Vec<PartnerId> = set.partners().cloned().collect();
-        let keys = PersonTokens::open(&folder, environment, PURPOSE, epochs(now), &partners)?;
-        Ok(Tokens {
-            folder,
-            environment,
-            partners,
-            keys: ArcSwap::from_pointee(keys),
-            rules: rules(set)?,
-            limits: limits(set),
-        })
+        let Prepared { keys, terms } = prepared(&folder, environment, set, now)?;
+        Ok(Tokens { folder, environment, keys: ArcSwap::from_pointee(keys), terms: ArcSwap::from_pointee(terms) })
+    }
+
+    /// Nothing takes effect yet.
+    pub fn prepare(&self, set: &MappingSet, now: Timestamp) -> Result<Prepared, KeyError> {
+        prepared(&self.folder, self.environment, set, now)
+    }
+
+    pub fn apply(&self, prepared: Prepared) {
+        self.keys.store(Arc::new(prepared.keys));
+        self.terms.store(Arc::new(prepared.terms));
     }
 
     /// The keys of the month; a new month's are made when it begins.
@@ -69,7 +82,7 @@ impl Tokens {
         if keys.epochs().current == epochs(now).current {
             return keys;
         }
-        match PersonTokens::open(&self.folder, self.environment, PURPOSE, epochs(now), &self.partners) {
+        match PersonTokens::open(&self.folder, self.environment, PURPOSE, epochs(now), &self.terms.load().partners) {
             Ok(new) => {
                 self.keys.store(Arc::new(new));
                 self.keys.load_full()
@@ -80,6 +93,17 @@ impl Tokens {
             }
         }
     }
+}
+
+fn prepared(
+    folder: &KeyFolder,
+    environment: Environment,
+    set: &MappingSet,
+    now: Timestamp,
+) -> Result<Prepared, KeyError> {
+    let partners: Vec<PartnerId> = set.partners().cloned().collect();
+    let keys = PersonTokens::open(folder, environment, PURPOSE, epochs(now), &partners)?;
+    Ok(Prepared { keys, terms: Terms { partners, rules: rules(set)?, limits: limits(set) } })
 }
 
 pub fn environment(environment: config::Environment) -> Environment {
@@ -134,7 +158,7 @@ impl serve::PersonTokens for Tokens {
         ci: &[u8],
         now: Timestamp,
     ) -> Result<Option<SeriesId>, serve::ReceiptFault> {
-        match self.rules.verify(receipt, Expected { partner, purpose: PURPOSE, ci, now }) {
+        match self.terms.load().rules.verify(receipt, Expected { partner, purpose: PURPOSE, ci, now }) {
             Ok(receipt) => Ok(Some(receipt.series)),
             Err(ReceiptError::Expired) => Err(serve::ReceiptFault::Expired),
             Err(_) => Err(serve::ReceiptFault::Invalid),
@@ -160,12 +184,12 @@ impl serve::PersonTokens for Tokens {
     }
 
     fn limits(&self, partner: &PartnerId) -> serve::TokenLimits {
-        self.limits.get(partner).copied().unwrap_or(serve::TokenLimits { day_max: 0, epoch_max: 0 })
+        self.terms.load().limits.get(partner).copied().unwrap_or(serve::TokenLimits { day_max: 0, epoch_max: 0 })
     }
 }
 
 /// Tokens given out, in the evidence log.
-pub struct Recorded(pub Evidence);
+pub struct Recorded(pub Arc<Evidence>);
 
 impl serve::RecordAccess for Recorded {
     fn token_given(&self, access: &serve::TokenAccess) -> Result<(), serve::RecordFailed> {

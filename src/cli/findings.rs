@@ -30,7 +30,7 @@ pub fn doctor(args: &DoctorArgs, out: &mut Out) -> Result<Exit, Failed> {
 pub fn connect(config: &Config, out: &mut Out) -> Result<Exit, Failed> {
     let compiled = app::compile(&config.mappings.dir, &Ports { seal: None, tokens: None })?;
     // First: a logon that succeeds takes back what is remembered of a refused secret.
-    let legacy = app::examine(config, &compiled.set);
+    let legacy = app::examine(config, compiled.set());
     let mut found = app::doctor(Some(config));
     found.retain(|finding| !finding.check.starts_with("oracle.client"));
     found.extend(legacy);

@@ -102,6 +102,9 @@ After=network-online.target
 Wants=network-online.target
 
 [Service]
+Type=notify-reload
+NotifyAccess=main
+WatchdogSec=30
 ExecStart=/usr/bin/slotbridge run --config /etc/slotbridge/slotbridge.toml
 User=slotbridge
 StateDirectory=slotbridge

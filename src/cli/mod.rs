@@ -18,6 +18,7 @@ mod mappings;
 mod out;
 mod partner;
 mod plans;
+mod reload;
 mod run;
 mod shipped;
 #[cfg(feature = "oracle")]
@@ -88,8 +89,10 @@ enum Command {
     Check(check::CheckArgs),
     /// Versions, clock, certificates, permissions, disk, Oracle client: each with its fix.
     Doctor(findings::DoctorArgs),
-    /// The daemon. SIGTERM and SIGINT stop it within 5 s.
+    /// The daemon. SIGTERM and SIGINT stop it within 5 s, SIGHUP reloads.
     Run(ConfigFile),
+    /// Have the running daemon take over configuration and mappings, all of it or nothing; SIGHUP does the same.
+    Reload(reload::ReloadArgs),
     /// How the running daemon is doing; staleness first.
     Status(status::StatusArgs),
     /// Show the configuration in force, or what every key means.
@@ -160,6 +163,7 @@ fn run(command: Command, out: &mut Out) -> Result<Exit, Failed> {
         Command::Init(args) => init::init(&args, out),
         Command::Doctor(args) => findings::doctor(&args, out),
         Command::Check(args) => check::check(&args, out),
+        Command::Reload(args) => reload::reload(&args, out),
         Command::Status(args) => status::status(&args, out),
         Command::Config(command) => config::config(&command, out),
         Command::Allotment(command) => allotment::allotment(&command, out),

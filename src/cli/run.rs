@@ -5,11 +5,14 @@ use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::{ConfigFile, Exit, Failed, Out};
-use crate::app::{self, Daemon, StartFailed};
+use crate::app::{self, Approving, Daemon, Source, StartFailed};
 use crate::{config, telemetry};
 
 /// A ledger that cannot be written ends the process within a second; answers that say so leave before.
 const EXIT_AFTER: Duration = Duration::from_millis(500);
+
+/// Nobody listens then.
+const NO_WATCHDOG: Duration = Duration::from_secs(3_600);
 
 enum End {
     Stopped,
@@ -25,7 +28,10 @@ pub fn run(args: &ConfigFile, out: &mut Out) -> Result<Exit, Failed> {
         .enable_all()
         .build()
         .map_err(|error| Failed::io("the runtime could not be started", &error))?;
-    let daemon = Daemon::start(&loaded.config, runtime.handle()).map_err(|error| start_failed(&error))?;
+    let source = Source { file: Some(args.config.clone()), approving: Approving::of_service };
+    let started = Daemon::start_from(&loaded.config, source, runtime.handle());
+    let daemon = started.map_err(|error| start_failed(&error))?;
+    app::ready();
     tracing::info!(
         partners_http = daemon.partners_http.map(|address| address.to_string()),
         partners_tls = daemon.partners_tls.map(|address| address.to_string()),
@@ -37,6 +43,7 @@ pub fn run(args: &ConfigFile, out: &mut Out) -> Result<Exit, Failed> {
         runtime.block_on(until_end(&daemon)).map_err(|error| Failed::io("signals cannot be listened for", &error))?;
     match end {
         End::Stopped => {
+            app::stopping();
             tracing::info!("stopping");
             daemon.stop(runtime.handle());
             tracing::info!("stopped");
@@ -60,11 +67,22 @@ pub fn run(args: &ConfigFile, out: &mut Out) -> Result<Exit, Failed> {
 
 async fn until_end(daemon: &Daemon) -> std::io::Result<End> {
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-    Ok(tokio::select! {
-        _ = terminate.recv() => End::Stopped,
-        _ = interrupt.recv() => End::Stopped,
-        () = daemon.failed() => End::NotDurable,
-    })
+    let mut hang_up = signal(SignalKind::hangup())?;
+    // Half of what the service manager waits, as it recommends.
+    let mut alive = tokio::time::interval(app::watchdog().map_or(NO_WATCHDOG, |within| within / 2));
+    loop {
+        tokio::select! {
+            _ = terminate.recv() => return Ok(End::Stopped),
+            _ = interrupt.recv() => return Ok(End::Stopped),
+            () = daemon.failed() => return Ok(End::NotDurable),
+            _ = hang_up.recv() => {
+                let reloader = daemon.reloader();
+                // What came of it is logged. A stop does not wait for it.
+                tokio::task::spawn_blocking(move || drop(reloader.reload()));
+            }
+            _ = alive.tick() => app::alive(),
+        }
+    }
 }
 
 /// Each failure with a next step.

@@ -49,8 +49,19 @@ pub fn ask_daemon(file: &ConfigFile, data_dir: Option<&PathBuf>, ask: &admin::As
 fn tables(value: &Value) -> String {
     let mut text = String::new();
     let Value::Object(sections) = value else { return format!("{value}\n") };
-    let order =
-        ["freshness", "capture", "daemon", "writeback", "desk", "set_aside", "legacy", "feeds", "polls", "decisions"];
+    let order = [
+        "freshness",
+        "capture",
+        "daemon",
+        "writeback",
+        "desk",
+        "set_aside",
+        "legacy",
+        "feeds",
+        "mappings",
+        "polls",
+        "decisions",
+    ];
     let known = order.iter().filter_map(|name| sections.get(*name).map(|section| (*name, section)));
     let rest = sections.iter().filter(|(name, _)| !order.contains(&name.as_str())).map(|(n, s)| (n.as_str(), s));
     for (name, section) in known.chain(rest) {

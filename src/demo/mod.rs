@@ -35,7 +35,7 @@ use std::time::{Duration, Instant};
 use tokio::runtime::Runtime;
 use tokio_util::sync::CancellationToken;
 
-use crate::app::{Daemon, StartFailed};
+use crate::app::{Approving, Daemon, Source, StartFailed};
 use crate::cli::Out;
 use crate::config::{Body, Maintained, PersonConstraint};
 use crate::domain::AllotmentMode;
@@ -181,7 +181,8 @@ pub fn run(options: &Options, out: &mut Out) -> Result<Ended, DemoFailed> {
     if let Some(proof) = &stage.proof {
         say(out, &proof::words(proof));
     }
-    let daemon = Daemon::start(&stage.config, runtime.handle())?;
+    let source = Source { file: None, approving: Approving::of_demonstration };
+    let daemon = Daemon::start_from(&stage.config, source, runtime.handle())?;
     let demo = Demo::new(runtime, stage, daemon)?;
     demo.play(options, began, out)
 }

@@ -84,6 +84,8 @@ pub enum Action {
     TokenGivenToGuardian,
     /// A mapping version came into force.
     MappingActivated,
+    /// An officer stopped one (제공 중지).
+    MappingStopped,
     /// Somebody looked at a person's record.
     PersonShown,
     PersonUnlinked,
@@ -246,6 +248,11 @@ impl Evidence {
         let leaves = store::leaves(&self.path, head.size)?;
         let proof = consistency_proof(&leaves, size).ok_or(EvidenceError::Unknown { index: size })?;
         Ok((head, proof))
+    }
+
+    /// Every entry about mapping versions, oldest first. Reads all entries.
+    pub fn of_mappings(&self) -> Result<Vec<Access>, EvidenceError> {
+        store::of_mappings(&self.path)
     }
 
     /// Entries from `from` on, at most `max`.

@@ -6,7 +6,7 @@ use ring::rand::{SecureRandom, SystemRandom};
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::tree::{Frontier, Hash, leaf_hash};
-use super::{Access, EvidenceError, Head};
+use super::{Access, Action, EvidenceError, Head};
 
 const SALT_BYTES: usize = 16;
 
@@ -124,6 +124,22 @@ pub fn entries(path: &Path, from: u64, max: u32) -> Result<Vec<(u64, Access)>, E
         let index = row.get::<_, i64>(0)?.unsigned_abs();
         let content: String = row.get(1)?;
         all.push((index, serde_json::from_str(&content).map_err(|_| EvidenceError::Altered { index })?));
+    }
+    Ok(all)
+}
+
+pub fn of_mappings(path: &Path) -> Result<Vec<Access>, EvidenceError> {
+    let file = reading(path)?;
+    let mut select = file.prepare("SELECT seq, content FROM leaf WHERE content LIKE '%\"mapping_%' ORDER BY seq")?;
+    let mut rows = select.query([])?;
+    let mut all = Vec::new();
+    while let Some(row) = rows.next()? {
+        let index = row.get::<_, i64>(0)?.unsigned_abs();
+        let content: String = row.get(1)?;
+        let access: Access = serde_json::from_str(&content).map_err(|_| EvidenceError::Altered { index })?;
+        if matches!(access.action, Action::MappingActivated | Action::MappingStopped) {
+            all.push(access);
+        }
     }
     Ok(all)
 }

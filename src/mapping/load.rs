@@ -87,7 +87,16 @@ pub fn load(files: &BTreeMap<String, Vec<u8>>) -> Result<MappingSet, Vec<Mapping
     let partners = partners.partners.into_iter().map(|p| (p.id.get_ref().clone(), p)).collect();
     let feeds = parts.mappings.into_iter().map(|drawn| ((drawn.partner, drawn.kind), drawn.mapping)).collect();
     let consents = parts.texts.into_iter().filter(|(name, _)| name.starts_with("consents/")).collect();
-    Ok(MappingSet { catalogue, policy, partners, feeds, tables: parts.tables, consents, roster: None })
+    Ok(MappingSet {
+        catalogue,
+        policy,
+        partners,
+        feeds,
+        tables: parts.tables,
+        consents,
+        roster: None,
+        pinned: BTreeMap::new(),
+    })
 }
 
 /// As `load`, and keeps what could be read.

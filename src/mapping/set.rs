@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::domain::PartnerId;
+use crate::domain::{ObjectName, PartnerId};
 
 use super::catalogue::{Catalogue, Layout, LayoutColumn, Object};
 use super::feed_mapping::{FeedKind, FeedMapping, MappingStatus};
@@ -23,6 +23,8 @@ pub struct MappingSet {
     pub(super) consents: BTreeMap<String, Arc<str>>,
     /// Digest of the officers' roster in force; none until the caller says so.
     pub(super) roster: Option<String>,
+    /// Orders of columns that stand whatever the mappings would ask for.
+    pub(super) pinned: BTreeMap<ObjectName, Layout>,
 }
 
 impl MappingSet {
@@ -36,7 +38,13 @@ impl MappingSet {
         consents: BTreeMap<String, Arc<str>>,
         roster: Option<String>,
     ) -> MappingSet {
-        MappingSet { catalogue, policy, partners, feeds, tables, consents, roster }
+        MappingSet { catalogue, policy, partners, feeds, tables, consents, roster, pinned: BTreeMap::new() }
+    }
+
+    /// The set over rows that are fetched already in these orders of columns.
+    pub fn with_layouts(self, layouts: impl IntoIterator<Item = Layout>) -> MappingSet {
+        let pinned = layouts.into_iter().map(|layout| (layout.object.clone(), layout)).collect();
+        MappingSet { pinned, ..self }
     }
 
     /// The set under a roster of officers, which approval digests cover.
@@ -128,6 +136,9 @@ impl MappingSet {
     }
 
     fn layout_of(&self, object: &Object) -> Option<Layout> {
+        if let Some(pinned) = self.pinned.get(&object.name) {
+            return Some(pinned.clone());
+        }
         let view = object.view.clone()?;
         let columns = object.columns.iter().filter(|column| {
             !column.derived && (column.is_operational() || self.feeds().any(|(_, _, m)| reads(m, object, &column.name)))

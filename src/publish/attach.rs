@@ -3,20 +3,22 @@
 //! Partners with the same content digest read one feed. When a partner's mapping changed since the last start, the
 //! partner comes with cursors into another feed: that feed's items, tombstones included, are carried over, so that
 //! whatever the reader holds is either replaced or deleted.
+//!
+//! A plan that is `kept` binds its partner to what it read last, untouched.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use rusqlite::{OptionalExtension, Transaction, params};
 
 use super::fork::FORK_OF;
-use super::plan::FeedPlan;
+use super::plan::{FeedPlan, KEPT};
 use super::store::{Due, Store, StoreError};
 use crate::domain::Incarnation;
 
 /// Name, content digest and owner: what makes two partners' feeds one.
-type FeedKey = (String, String, String);
+pub(super) type FeedKey = (String, String, String);
 
-fn key_of(plan: &FeedPlan) -> FeedKey {
+pub(super) fn key_of(plan: &FeedPlan) -> FeedKey {
     (plan.name.clone(), plan.content_digest.clone(), plan.owner().to_owned())
 }
 
@@ -35,7 +37,10 @@ pub(super) fn attach(store: &mut Store, plans: &[FeedPlan], incarnation: Incarna
     let mut ids = BTreeMap::new();
     let mut readers = Vec::new();
     for (key, group, sources) in sources {
-        let id = bind(&tx, key, &sources)?;
+        let id = match key.1 == KEPT {
+            false => bind(&tx, key, &sources)?,
+            true => keep(&tx, key, &sources)?,
+        };
         ids.insert(key.clone(), id);
         readers.extend(group.iter().map(|plan| (plan.partner.as_str(), plan.name.as_str(), id)));
     }
@@ -55,7 +60,7 @@ pub(super) fn attach(store: &mut Store, plans: &[FeedPlan], incarnation: Incarna
 
 /// Drops what nobody reads. A fork stays while its reader's feed is the one that it was made of, and goes on as it was:
 /// of a feed that is compared or republished, and so may have got other readers' items, it would show a wrong past.
-fn drop_unread(tx: &Transaction<'_>) -> Result<(), StoreError> {
+pub(super) fn drop_unread(tx: &Transaction<'_>) -> Result<(), StoreError> {
     tx.execute(
         "DELETE FROM feed WHERE id NOT IN (SELECT feed FROM reader) AND NOT EXISTS (
            SELECT 1 FROM reader JOIN feed AS home ON home.id = reader.feed
@@ -77,6 +82,15 @@ fn sources_of(tx: &Transaction<'_>, key: &FeedKey, group: &[&FeedPlan]) -> Resul
         sources.extend(read);
     }
     Ok(sources)
+}
+
+/// The feed that a partner stays at, if it ever had one. Others may go on with it: what the partner reads of it then is
+/// a fork's matter.
+pub(super) fn keep(tx: &Transaction<'_>, key: &FeedKey, sources: &BTreeSet<i64>) -> Result<i64, StoreError> {
+    match sources.last() {
+        Some(own) => Ok(*own),
+        None => insert(tx, key),
+    }
 }
 
 fn same_key(tx: &Transaction<'_>, key: &FeedKey) -> Result<Option<i64>, StoreError> {
@@ -108,7 +122,7 @@ fn bind(tx: &Transaction<'_>, key: &FeedKey, sources: &BTreeSet<i64>) -> Result<
     Ok(target)
 }
 
-fn insert(tx: &Transaction<'_>, key: &FeedKey) -> Result<i64, StoreError> {
+pub(super) fn insert(tx: &Transaction<'_>, key: &FeedKey) -> Result<i64, StoreError> {
     tx.execute(
         "INSERT INTO feed (name, digest, owner, due, watermark, horizon, walk, walk_hour, as_of)
          VALUES (?1, ?2, ?3, 'first', 0, 0, 0, 0, 0)",
@@ -119,7 +133,7 @@ fn insert(tx: &Transaction<'_>, key: &FeedKey) -> Result<i64, StoreError> {
 
 /// Carries items and marks of `source` over: what both hold stays `target`'s. Bytes are not shown before they are
 /// rendered again. Of a feed that was made just now all marks are the source's; else the cautious one of both.
-fn carry(tx: &Transaction<'_>, source: i64, target: i64) -> Result<(), StoreError> {
+pub(super) fn carry(tx: &Transaction<'_>, source: i64, target: i64) -> Result<(), StoreError> {
     tx.execute(
         "INSERT OR IGNORE INTO item (feed, number, key, id, data, at)
          SELECT ?2, number, key, id, data, at FROM item

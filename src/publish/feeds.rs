@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
+use arc_swap::ArcSwap;
 use bytes::Bytes;
 use tokio::sync::watch;
 
@@ -11,10 +12,9 @@ use super::api::{FeedError, FeedInfo, FeedSource, Freshness, Page, PageQuery, Sn
 use super::fork::{Base, Look};
 use super::hold::{Board, Gate, Held, Hold, HoldReason, Served, served};
 use super::index::Index;
-use super::plan::{FeedPlan, RETENTION_DAYS_MIN, RenderItem, Source};
+use super::plan::{FeedPlan, RETENTION_DAYS_MIN, Source};
 use super::publisher::Settings;
 use super::store::Row;
-use crate::domain::time::DAY_MS;
 use crate::domain::{ObjectName, PartnerId, Position, Timestamp};
 use crate::feed::{self, LIMIT_DEFAULT, LIMITS, PageUrl};
 use crate::view::View;
@@ -46,8 +46,8 @@ pub(super) struct Feed {
     pub object: ObjectName,
     pub item_kind: String,
     pub tick_ms: u32,
-    pub retention_ms: i64,
-    pub render: Arc<dyn RenderItem>,
+    /// Content digest as the store has it.
+    pub digest: String,
     pub index: RwLock<Index>,
     pub moved: watch::Sender<Position>,
     /// Start of the newest poll whose changes are all published; 0 = not known.
@@ -58,15 +58,14 @@ pub(super) struct Feed {
 }
 
 impl Feed {
-    pub(super) fn new(row: &Row, plan: &FeedPlan, index: Index) -> Feed {
+    pub(super) fn new(row: &Row, digest: String, plan: &FeedPlan, index: Index) -> Feed {
         Feed {
             id: row.id,
             source: plan.source(),
             object: plan.object.clone(),
             item_kind: plan.item_kind.clone(),
             tick_ms: plan.tick_ms,
-            retention_ms: i64::from(plan.retention_days.max(RETENTION_DAYS_MIN)) * DAY_MS,
-            render: plan.render.clone(),
+            digest,
             moved: watch::channel(index.marks.watermark).0,
             index: RwLock::new(index),
             as_of: AtomicI64::new(row.as_of.0),
@@ -83,8 +82,7 @@ impl Feed {
             object: self.object.clone(),
             item_kind: self.item_kind.clone(),
             tick_ms: self.tick_ms,
-            retention_ms: self.retention_ms,
-            render: self.render.clone(),
+            digest: self.digest.clone(),
             moved: watch::channel(index.marks.watermark).0,
             index: RwLock::new(index),
             as_of: AtomicI64::new(self.as_of.load(Ordering::Relaxed)),
@@ -159,24 +157,28 @@ fn page_of(body: Vec<u8>, cursor: Position, is_last: bool) -> Page {
 }
 
 /// One partner's name for a feed.
-struct Reading {
-    plan: FeedPlan,
+pub(super) struct Reading {
+    pub plan: FeedPlan,
     /// The feed that is published for it.
-    home: Arc<Feed>,
+    pub home: Arc<Feed>,
     /// What it reads: its home, or a fork while it is held and others are not.
     now: RwLock<Arc<Feed>>,
     url: String,
 }
 
+/// By partner and name.
+pub(super) type Readings = BTreeMap<Held, Arc<Reading>>;
+
 impl Reading {
-    fn feed(&self) -> Arc<Feed> {
+    pub(super) fn feed(&self) -> Arc<Feed> {
         self.now.read().unwrap_or_else(|poisoned| poisoned.into_inner()).clone()
     }
 }
 
 /// Every feed of every partner.
 pub struct Feeds {
-    readings: BTreeMap<(PartnerId, String), Reading>,
+    /// Replaced as a whole by a rebind: whoever reads has all of the old set or all of the new one.
+    readings: ArcSwap<Readings>,
     view: Arc<View>,
     settings: Settings,
     board: Board,
@@ -185,15 +187,24 @@ pub struct Feeds {
 
 impl Feeds {
     pub(super) fn new(bound: Vec<(FeedPlan, Arc<Feed>)>, view: Arc<View>, settings: Settings) -> Feeds {
-        let readings = bound
-            .into_iter()
-            .map(|(plan, feed)| {
-                let url = format!("{}/v1/feeds/{}", settings.public_url.trim_end_matches('/'), plan.name);
-                let reading = Reading { plan, home: feed.clone(), now: RwLock::new(feed), url };
-                ((reading.plan.partner.clone(), reading.plan.name.clone()), reading)
-            })
-            .collect();
+        let readings = ArcSwap::from_pointee(readings(bound, &settings, &Readings::new()));
         Feeds { readings, view, settings, board: Board::default(), stats: Arc::default() }
+    }
+
+    pub(super) fn readings(&self) -> Arc<Readings> {
+        self.readings.load_full()
+    }
+
+    /// From now on partners read these. Whoever waits for a feed that is not read any more is woken.
+    pub(super) fn show(&self, bound: Vec<(FeedPlan, Arc<Feed>)>) {
+        let old = self.readings();
+        let new = Arc::new(readings(bound, &self.settings, &old));
+        self.readings.store(new.clone());
+        for (name, reading) in old.iter() {
+            if let Some(now) = new.get(name).filter(|now| now.home.id != reading.home.id) {
+                reading.feed().moved.send_replace(now.home.read().marks.watermark);
+            }
+        }
     }
 
     /// Holds a partner's feed, or renews the hold. It takes effect before the feed's next build; whether anything is
@@ -218,7 +229,7 @@ impl Feeds {
 
     /// Every held feed and why, a reason at a time.
     pub fn held(&self) -> Vec<(Held, Vec<Hold>)> {
-        let mut keys: Vec<Held> = self.readings.keys().cloned().chain(self.board.feeds()).collect();
+        let mut keys: Vec<Held> = self.readings().keys().cloned().chain(self.board.feeds()).collect();
         keys.sort();
         keys.dedup();
         let held = keys.into_iter().map(|(partner, feed)| {
@@ -230,7 +241,7 @@ impl Feeds {
 
     /// Asks the gate about every feed.
     pub(super) fn ask(&self, gate: &dyn Gate, now: Timestamp) {
-        for (partner, feed) in self.readings.keys() {
+        for (partner, feed) in self.readings().keys() {
             match gate.hold(partner, feed, now) {
                 Some(hold) => self.board.hold(partner, feed, Hold { reason: HoldReason::Approval, ..hold }),
                 None => self.board.release(partner, feed, HoldReason::Approval),
@@ -240,13 +251,14 @@ impl Feeds {
 
     /// Readers of a feed of the store: those held, and the others.
     pub(super) fn readers(&self, feed: i64) -> (Vec<Held>, Vec<Held>) {
-        let of_feed = self.readings.iter().filter(|(_, reading)| reading.home.id == feed);
+        let readings = self.readings();
+        let of_feed = readings.iter().filter(|(_, reading)| reading.home.id == feed);
         of_feed.map(|(key, _)| key.clone()).partition(|(partner, name)| !self.holds(partner, name).is_empty())
     }
 
     /// From now on the reader reads `feed`.
     pub(super) fn turn(&self, reader: &Held, feed: Arc<Feed>) {
-        if let Some(reading) = self.readings.get(reader) {
+        if let Some(reading) = self.readings().get(reader) {
             *reading.now.write().unwrap_or_else(|poisoned| poisoned.into_inner()) = feed;
         }
     }
@@ -262,14 +274,27 @@ impl Feeds {
         }
     }
 
-    fn reading(&self, partner: &PartnerId, feed: &str) -> Result<&Reading, FeedError> {
-        self.readings.get(&(partner.clone(), feed.to_owned())).ok_or(FeedError::UnknownFeed)
+    fn reading(&self, partner: &PartnerId, feed: &str) -> Result<Arc<Reading>, FeedError> {
+        self.readings.load().get(&(partner.clone(), feed.to_owned())).cloned().ok_or(FeedError::UnknownFeed)
     }
+}
+
+/// A reader that stays at its home stays at what it reads of it.
+fn readings(bound: Vec<(FeedPlan, Arc<Feed>)>, settings: &Settings, old: &Readings) -> Readings {
+    let named = bound.into_iter().map(|(plan, home)| {
+        let url = format!("{}/v1/feeds/{}", settings.public_url.trim_end_matches('/'), plan.name);
+        let key = (plan.partner.clone(), plan.name.clone());
+        let before = old.get(&key).filter(|before| before.home.id == home.id);
+        let now = RwLock::new(before.map_or_else(|| home.clone(), |before| before.feed()));
+        (key, Arc::new(Reading { plan, home, now, url }))
+    });
+    named.collect()
 }
 
 impl FeedSource for Feeds {
     fn feeds(&self, partner: &PartnerId) -> Vec<FeedInfo> {
-        let of_partner = self.readings.iter().filter(|((owner, _), _)| owner == partner);
+        let readings = self.readings.load();
+        let of_partner = readings.iter().filter(|((owner, _), _)| owner == partner);
         of_partner
             .map(|((_, name), reading)| {
                 let feed = reading.feed();
@@ -280,7 +305,7 @@ impl FeedSource for Feeds {
                     items: if look.is_visible() { look.live() } else { 0 },
                     mapping_id: reading.plan.mapping_id.clone(),
                     mapping_version: reading.plan.mapping_version,
-                    content_digest: reading.plan.content_digest.clone(),
+                    content_digest: reading.home.digest.clone(),
                     retention_days: reading.plan.retention_days.max(RETENTION_DAYS_MIN),
                     holds: self.holds(partner, name),
                 }
@@ -326,8 +351,8 @@ impl FeedSource for Feeds {
     }
 
     fn holds(&self, partner: &PartnerId, feed: &str) -> Vec<Hold> {
-        let object = self.reading(partner, feed).ok().map(|reading| &reading.plan.object);
-        self.board.of(partner, feed, object)
+        let reading = self.reading(partner, feed).ok();
+        self.board.of(partner, feed, reading.as_ref().map(|reading| &reading.plan.object))
     }
 
     fn moved(&self, partner: &PartnerId, feed: &str) -> Option<watch::Receiver<Position>> {

@@ -1,9 +1,12 @@
 //! Where the committer leaves what became dirty, and how the publisher's thread is told to begin and to stop.
 
 use std::collections::HashMap;
+use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::Duration;
 
+use super::plan::FeedPlan;
+use super::rebind::{NotRebound, Rebound};
 use crate::domain::{BookingId, ObjectName, Position, SlotKey, Touched};
 use crate::durable::{Consumer, Durable};
 
@@ -24,16 +27,23 @@ fn subject_key(touched: &Touched) -> SubjectKey {
     }
 }
 
-#[derive(Debug, Default)]
+/// Plans that are to take the place of all others, and where the answer goes.
+pub(super) struct Rebind {
+    pub plans: Vec<FeedPlan>,
+    pub reply: Sender<Result<Rebound, NotRebound>>,
+}
+
+#[derive(Default)]
 struct State {
     dirty: HashMap<SubjectKey, Touched, foldhash::fast::FixedState>,
     /// End of the last durable batch.
     durable: Position,
     ready: bool,
     stopping: bool,
+    rebind: Option<Rebind>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct Inbox {
     state: Mutex<State>,
     /// The publisher was told to begin or to stop.
@@ -79,11 +89,21 @@ impl Inbox {
         !state.unwrap_or_else(|poisoned| poisoned.into_inner()).stopping
     }
 
-    /// Waits out the time to the next tick; false when the publisher is to stop.
+    /// Waits out the time to the next tick or for a rebind; false when the publisher is to stop.
     pub(super) fn wait_tick(&self, pause: Duration) -> bool {
         let state = self.lock();
-        let waited = self.told.wait_timeout_while(state, pause, |state| !state.stopping);
+        let waited = self.told.wait_timeout_while(state, pause, |state| !state.stopping && state.rebind.is_none());
         !waited.unwrap_or_else(|poisoned| poisoned.into_inner()).0.stopping
+    }
+
+    pub(super) fn take_rebind(&self) -> Option<Rebind> {
+        self.lock().rebind.take()
+    }
+
+    /// The thread ends: whoever waits for it, or comes later, is told so.
+    pub(super) fn close(&self) {
+        let mut state = self.lock();
+        (state.stopping, state.rebind) = (true, None);
     }
 }
 
@@ -111,6 +131,31 @@ impl Control {
     pub fn ready(&self) {
         self.0.lock().ready = true;
         self.0.told.notify_all();
+    }
+
+    /// Has all feeds published by these plans and by no others. All or nothing; partners read what they read until the
+    /// first complete state under the new plans is there. Blocks for as long as that takes: rendering everything, about
+    /// 10 s a million items.
+    ///
+    /// # Errors
+    /// Nothing has changed then.
+    pub fn rebind(&self, plans: Vec<FeedPlan>) -> Result<Rebound, NotRebound> {
+        let (reply, answer) = channel();
+        {
+            let mut state = self.0.lock();
+            if state.stopping {
+                return Err(NotRebound::Stopped);
+            }
+            if !state.ready {
+                return Err(NotRebound::NotReady);
+            }
+            if state.rebind.is_some() {
+                return Err(NotRebound::Busy);
+            }
+            state.rebind = Some(Rebind { plans, reply });
+        }
+        self.0.told.notify_all();
+        answer.recv().unwrap_or(Err(NotRebound::Stopped))
     }
 
     /// Ends the thread before its next tick. What was not published is published after the next start.

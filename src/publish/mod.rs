@@ -13,6 +13,7 @@
 //!   overwritten in the mirror before the crash, so the replayed desk lacks its last durable content: a tick would
 //!   count the row as gone, and its watermark would claim a change that the feed does not show.
 //! - A feed whose mapping changed shows nothing until it is compared whole.
+//! - New plans take the place of old ones all at once, and only when every feed that they need is complete (`rebind`).
 //! - A held feed (`hold`) is not built. What became dirty meanwhile is kept, so its release catches up with all of it.
 //!   Where partners share a feed and one of them is held, the feed goes on for the others, and the held one reads it
 //!   as it was (`fork`), across restarts too.
@@ -37,6 +38,7 @@ mod index;
 mod plan;
 mod planner;
 mod publisher;
+mod rebind;
 mod run;
 mod store;
 #[cfg(test)]
@@ -48,4 +50,5 @@ pub use hold::{Gate, Held, Hold, HoldReason, OpenGate, Served};
 pub use inbox::{Control, Dirty};
 pub use plan::{FeedPlan, NotRendered, RenderItem};
 pub use publisher::{Opened, PublishError, Publisher, ReserveNumbers, Settings, Stopped, open};
+pub use rebind::{NotRebound, Rebound};
 pub use run::{Running, run};

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
+use crate::domain::time::DAY_MS;
 use crate::domain::{ObjectName, PartnerId, Position, Timestamp, Touched};
+use crate::mapping::FeedKind;
 use crate::privacy::{Projector, Record, Subject};
 
 /// Turns a subject into what a partner sees. The projector of a mapping; tests have simpler ones.
@@ -58,6 +60,28 @@ pub struct FeedPlan {
 /// RPDE keeps deleted items for at least 7 days.
 pub(super) const RETENTION_DAYS_MIN: u32 = 7;
 
+/// Stands for a content digest where the feed stays as it was; no SHA-256 is written so.
+pub(super) const KEPT: &str = "kept";
+/// Kept feeds are not ticked.
+const KEPT_TICK_MS: u32 = 60_000;
+
+/// Of a feed that is not rendered.
+struct Nothing;
+
+impl RenderItem for Nothing {
+    fn record(&self, _: Subject<'_>, _: Timestamp) -> Result<Option<Record>, NotRendered> {
+        Err(NotRendered { code: "not_in_force" })
+    }
+
+    fn leaves_at(&self, _: Subject<'_>) -> Option<Timestamp> {
+        None
+    }
+
+    fn pace_ms(&self, _: Subject<'_>) -> Option<u32> {
+        None
+    }
+}
+
 /// Which subjects a feed is made of.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Source {
@@ -83,6 +107,31 @@ impl FeedPlan {
         }
     }
 
+    /// A feed that stays as it was published last, whatever mapping that was: its mapping is not in force. Nothing is
+    /// rendered for it; a feed that never was shows nothing.
+    pub fn kept(partner: PartnerId, kind: FeedKind, mapping_id: &str, mapping_version: u32) -> FeedPlan {
+        FeedPlan {
+            partner,
+            name: kind.code().to_owned(),
+            object: ObjectName::new(kind.object()).expect("objects of kinds are names"),
+            item_kind: kind.object().to_owned(),
+            mapping_id: mapping_id.to_owned(),
+            mapping_version,
+            content_digest: KEPT.to_owned(),
+            tick_ms: KEPT_TICK_MS,
+            retention_days: RETENTION_DAYS_MIN,
+            render: Arc::new(Nothing),
+        }
+    }
+
+    pub(super) fn is_kept(&self) -> bool {
+        self.content_digest == KEPT
+    }
+
+    pub(super) fn retention_ms(&self) -> i64 {
+        i64::from(self.retention_days.max(RETENTION_DAYS_MIN)) * DAY_MS
+    }
+
     pub(super) fn source(&self) -> Source {
         match self.object.as_str() {
             "slot" => Source::Slots,
@@ -95,6 +144,7 @@ impl FeedPlan {
     /// digest says what is the same.
     pub(super) fn owner(&self) -> &str {
         match self.source() {
+            _ if self.is_kept() => self.partner.as_str(),
             Source::BookingsOf(_) => self.partner.as_str(),
             Source::Slots | Source::Items(_) => "",
         }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::feeds::{Feed, Stats};
 use super::index::{Index, Shown};
-use super::plan::{Change, subject};
+use super::plan::{Change, RenderItem, subject};
 use super::publisher::count;
 use super::store::Due;
 use crate::domain::{Position, SlotView, Timestamp, Touched};
@@ -58,6 +58,7 @@ impl Planned {
 /// Plans for one feed as of one instant.
 pub(super) struct Planner<'a> {
     pub feed: &'a Feed,
+    pub render: &'a dyn RenderItem,
     pub index: &'a Index,
     pub due: Due,
     pub now: Timestamp,
@@ -84,7 +85,7 @@ impl Planner<'_> {
                 (Due::Resume, None) if self.pace(touched).is_some() => self.one(key, touched, None),
                 (Due::First | Due::Resume, None) => {
                     if self.index.of_key(&key).is_some_and(|shown| shown.item.data.is_some()) {
-                        let leaves_at = subject(touched).and_then(|subject| self.feed.render.leaves_at(subject));
+                        let leaves_at = subject(touched).and_then(|subject| self.render.leaves_at(subject));
                         self.planned.leaves.insert(key, leaves_at);
                     }
                 }
@@ -133,7 +134,7 @@ impl Planner<'_> {
     }
 
     fn pace(&self, touched: &Touched) -> Option<i64> {
-        subject(touched).and_then(|subject| self.feed.render.pace_ms(subject)).map(i64::from).filter(|pace| *pace > 0)
+        subject(touched).and_then(|subject| self.render.pace_ms(subject)).map(i64::from).filter(|pace| *pace > 0)
     }
 
     /// Must the change of a shown item wait? What appears, goes, or is defined anew is shown at the feed's own pace:
@@ -203,8 +204,8 @@ impl Planner<'_> {
 
     fn rendered(&self, touched: &Touched) -> (Option<Record>, Option<Timestamp>) {
         let Some(subject) = subject(touched) else { return (None, None) };
-        match self.feed.render.record(subject, self.now) {
-            Ok(Some(record)) => (Some(record), self.feed.render.leaves_at(subject)),
+        match self.render.record(subject, self.now) {
+            Ok(Some(record)) => (Some(record), self.render.leaves_at(subject)),
             Ok(None) => (None, None),
             Err(_) => {
                 count(&self.stats.not_rendered, 1);

@@ -9,7 +9,7 @@ use super::attach::attach;
 use super::feeds::{Feed, Feeds, Stats};
 use super::hold::{Gate, Held, OpenGate};
 use super::inbox::{Control, Dirty, Inbox};
-use super::plan::FeedPlan;
+use super::plan::{FeedPlan, RenderItem};
 use super::store::{Due, Store, StoreError};
 use crate::decide::Event;
 use crate::domain::{Incarnation, Position, Timestamp, Touched};
@@ -83,6 +83,9 @@ impl ReserveNumbers for Intake {
 /// A feed and what the next tick owes it.
 pub(super) struct Work {
     pub feed: Arc<Feed>,
+    pub render: Arc<dyn RenderItem>,
+    /// How long tombstones stay.
+    pub retention_ms: i64,
     pub due: Due,
     pub dirty: HashMap<Arc<str>, Touched>,
     /// Changed subjects whose slower pace is not up yet.
@@ -96,6 +99,25 @@ pub(super) struct Work {
     pub going: bool,
     /// Held readers that read it as it was, while others go on.
     pub forks: Vec<(Held, Arc<Feed>)>,
+}
+
+impl Work {
+    pub(super) fn new(feed: Arc<Feed>, plan: &FeedPlan, due: Due) -> Work {
+        let tick_at = Timestamp(i64::MIN);
+        Work {
+            feed,
+            render: plan.render.clone(),
+            retention_ms: plan.retention_ms(),
+            due,
+            dirty: HashMap::new(),
+            held: HashMap::new(),
+            ticked_at: tick_at,
+            tick_at,
+            begun: false,
+            going: false,
+            forks: Vec::new(),
+        }
+    }
 }
 
 /// Publishes every feed. One owner, one thread.
@@ -156,20 +178,11 @@ pub fn open(
         if row.marks.watermark > durable {
             return Err(PublishError::AheadOfLedger { feeds: row.marks.watermark, ledger: durable });
         }
-        let feed = Arc::new(Feed::new(&row, &plan, store.load(&row)?));
+        let feed = Arc::new(Feed::new(&row, store.digest(id)?, &plan, store.load(&row)?));
         shared.insert(id, feed.clone());
-        let tick_at = Timestamp(i64::MIN);
-        work.push(Work {
-            feed: feed.clone(),
-            due: row.due,
-            dirty: HashMap::new(),
-            held: HashMap::new(),
-            ticked_at: tick_at,
-            tick_at,
-            begun: false,
-            going: false,
-            forks: Vec::new(),
-        });
+        if !plan.is_kept() {
+            work.push(Work::new(feed.clone(), &plan, row.due));
+        }
         bound.push((plan, feed));
     }
     let inbox = Arc::new(Inbox::new(durable));

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use super::inbox::Control;
+use super::inbox::{Control, Inbox};
 use super::publisher::{PublishError, Publisher, ReserveNumbers};
 use crate::domain::Timestamp;
 
@@ -33,6 +33,15 @@ impl Running {
     }
 }
 
+/// Also where the thread panics.
+struct Closing(Arc<Inbox>);
+
+impl Drop for Closing {
+    fn drop(&mut self) {
+        self.0.close();
+    }
+}
+
 /// Starts publishing on a thread of its own once `control` is told that it is ready.
 pub fn run(
     mut publisher: Publisher,
@@ -42,8 +51,13 @@ pub fn run(
 ) -> std::io::Result<Running> {
     let inbox = control.0.clone();
     let thread = std::thread::Builder::new().name("publish".to_owned()).spawn(move || {
+        let _closing = Closing(inbox.clone());
         let mut going = inbox.wait_ready();
         while going {
+            if let Some(rebind) = inbox.take_rebind() {
+                // Whoever gave up waiting has its feeds all the same.
+                let _ = rebind.reply.send(publisher.rebind(rebind.plans, clock(), &mut *numbers));
+            }
             let pause = match publisher.tick(clock(), &mut *numbers) {
                 Ok(()) => {
                     let until = publisher.next_tick().map_or(PAUSE_MS.1, |at| at.since_ms(clock()));

@@ -148,6 +148,11 @@ impl Store {
         })?)
     }
 
+    /// Content digest of what the feed was last published under.
+    pub(super) fn digest(&self, feed: i64) -> Result<String, StoreError> {
+        Ok(self.db.query_row("SELECT digest FROM feed WHERE id = ?1", [feed], |row| row.get(0))?)
+    }
+
     /// Reads a feed into memory. When its items leave by time is filled in by the first tick.
     pub(super) fn load(&self, row: &Row) -> Result<Index, StoreError> {
         let mut index = Index::new(row.marks, row.due == Due::Resume);

@@ -49,7 +49,7 @@ impl Publisher {
         self.work.iter().filter(|work| work.begun).map(|work| work.tick_at).min()
     }
 
-    fn begin(&mut self, now: Timestamp, numbers: &mut dyn ReserveNumbers) -> Result<(), PublishError> {
+    pub(super) fn begin(&mut self, now: Timestamp, numbers: &mut dyn ReserveNumbers) -> Result<(), PublishError> {
         let everything = self.view.everything();
         let shown = everything.last().map_or(Position::ZERO, Touched::position).max(self.view.durable());
         // the view may be a batch ahead: its positions must not pass the watermark
@@ -122,8 +122,10 @@ impl Publisher {
         if let Some(everything) = everything {
             let work = &self.work[at];
             let index = work.feed.read();
-            let (feed, due, ticked_at, stats) = (&*work.feed, work.due, work.ticked_at, &*self.stats);
-            Planner { feed, index: &index, due, now, ticked_at, stats, planned }.everything(everything, &work.dirty);
+            let (feed, render, due) = (&*work.feed, &*work.render, work.due);
+            let (ticked_at, stats) = (work.ticked_at, &*self.stats);
+            let mut planner = Planner { feed, render, index: &index, due, now, ticked_at, stats, planned };
+            planner.everything(everything, &work.dirty);
         }
         self.plan_dirty(at, now, planned);
         loop {
@@ -152,8 +154,9 @@ impl Publisher {
         let work = &mut self.work[at];
         let dirty = std::mem::take(&mut work.dirty);
         let index = work.feed.read();
-        let (feed, due, ticked_at, stats) = (&*work.feed, work.due, work.ticked_at, &*self.stats);
-        let mut planner = Planner { feed, index: &index, due, now, ticked_at, stats, planned };
+        let (feed, render, due) = (&*work.feed, &*work.render, work.due);
+        let (ticked_at, stats) = (work.ticked_at, &*self.stats);
+        let mut planner = Planner { feed, render, index: &index, due, now, ticked_at, stats, planned };
         planner.dirty(dirty);
         planner.held(&work.held);
         planner.leaving();
@@ -180,7 +183,7 @@ impl Publisher {
         }
         let index = work.feed.read();
         let changes = planned.numbered();
-        let purged = purgeable(&index, &changes, now, work.feed.retention_ms);
+        let purged = purgeable(&index, &changes, now, work.retention_ms);
         let marks = moved(index.marks, work.due, self.durable, &purged, now);
         if changes.is_empty() && purged.is_empty() && planned.leaves.is_empty() && marks == index.marks {
             work.feed.as_of.store(as_of.0, Ordering::Relaxed);

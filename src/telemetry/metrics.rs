@@ -24,6 +24,11 @@ pub struct Feed {
     pub feed: String,
 }
 
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct Mapping {
+    pub mapping: String,
+}
+
 /// Why a feed is held: `approval`, `drift`, `guard`, `row_jump`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct Held {
@@ -113,6 +118,7 @@ pub struct Counted {
     pub legacy_errors: Family<Failure, Counter>,
     pub read_lag_ms: Gauge,
     pub password_days: Gauge,
+    pub approval_days_left: Family<Mapping, Gauge>,
     pub job_success_at: Family<Job, Gauge<f64, AtomicU64>>,
 }
 
@@ -185,6 +191,8 @@ impl Default for Metrics {
             c.password_days.clone(),
         );
         registry.register("read_lag_ms", "How far a standby that is read lags, milliseconds", c.read_lag_ms.clone());
+        let help = "Days until the approval of the mapping in force ends; -1: none is in force";
+        registry.register("approval_days_left", help, c.approval_days_left.clone());
         let help = "Unix time of the job's last success";
         registry.register("job_success_timestamp_seconds", help, c.job_success_at.clone());
         Metrics { counted, batch_entries, freshness, registry: Mutex::new(registry) }

@@ -3,6 +3,7 @@
 mod cursors;
 mod exact;
 mod holds;
+mod rebind;
 mod starts;
 mod threads;
 
