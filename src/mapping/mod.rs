@@ -18,6 +18,7 @@ pub mod error;
 pub mod feed_mapping;
 pub mod korean;
 mod load;
+pub mod pattern;
 pub mod policy;
 mod set;
 pub mod table;
