@@ -72,8 +72,10 @@ impl Opening {
         let register = Arc::new(Register::open(&files.register, missing)?);
         let kept = if is_new { evidence::IfMissing::Create } else { evidence::IfMissing::Refuse };
         let evidence = Evidence::open(&files.evidence, kept)?;
-        let compiled =
-            compile(&config.mappings.dir, &Ports { seal: None, tokens: Some(Arc::new(Random(register.clone()))) })?;
+        let compiled = compile(
+            &config.mappings.dir,
+            &Ports { tokens: Some(Arc::new(Random(register.clone()))), ..Ports::default() },
+        )?;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let view = Arc::new(View::default());
         let (intake, receiver) = Intake::new(settings::bounds(&config.intake));
