@@ -246,6 +246,11 @@ codes! {
         en "The page was not found."
         ko "페이지를 찾을 수 없습니다."
         doc "Snapshots are kept for a while only. Ask for `/v1/feeds/{feed}/snapshot` again.";
+    FeedHeld "feed_held" 503 SameKey
+        title "The data is held"
+        en "This information is not available at the moment. Please try again later."
+        ko "현재 정보를 제공할 수 없습니다. 잠시 후 다시 시도해 주세요."
+        doc "What the operation reads is held: `reason` is `approval`, `drift`, `guard` or `row_jump`, and `GET /v1/feeds` says since when. A held feed itself stays readable at its last published state, unless it is about persons and its approval is not in force. Bookings go on. Wait for `Retry-After`.";
     CursorExpired "cursor_expired" 410 Never
         title "The cursor is too old"
         en "Please reload the page."

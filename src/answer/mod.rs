@@ -18,4 +18,4 @@ pub use docs::codes_markdown;
 pub use mapped::Mapped;
 pub use object::{Node, Object};
 pub use problem::{Place, Problem};
-pub use render::{Answers, BookingRecord, Project, SlotRecord};
+pub use render::{Answers, BookingRecord, Project, SlotRecord, Withheld};

@@ -12,6 +12,9 @@ pub struct Place {
     pub help_url: String,
 }
 
+/// A hold ends when a person acts or a view is looked at again: once a minute is soon enough.
+const HELD_RETRY_MS: u32 = 60_000;
+
 /// One problem. Holds our own words and numbers only; a value that the caller sent has no member to stand in.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Problem {
@@ -27,6 +30,11 @@ pub struct Problem {
 impl Problem {
     pub fn new(code: Code) -> Problem {
         Problem { code, detail: None, member: None, retry_after_ms: None, more: Vec::new() }
+    }
+
+    /// What was asked for is held. Nobody lifts a hold within seconds.
+    pub fn feed_held(reason: &'static str) -> Problem {
+        Problem::new(Code::FeedHeld).retry_after_ms(HELD_RETRY_MS).with("reason", reason)
     }
 
     pub fn detail(mut self, detail: &'static str) -> Problem {

@@ -21,6 +21,19 @@ pub trait Project: Send + Sync {
     fn booking(&self, booking: &BookingView) -> Option<Record>;
 }
 
+/// What of a partner's data no answer may show now, because its feed is held. The decision itself is always told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Withheld {
+    /// Refusals carry neither the slot nor alternatives.
+    pub slots: bool,
+    /// Bookings read as id and cursor only.
+    pub bookings: bool,
+}
+
+impl Withheld {
+    pub const NOTHING: Withheld = Withheld { slots: false, bookings: false };
+}
+
 /// Stands where the desk has judged time already: no slot is past its cutoff then.
 const JUDGED: Timestamp = Timestamp(0);
 /// Bound of `alternatives`, whatever was asked.
@@ -77,7 +90,18 @@ impl Answers {
 
     /// A booking of the partner; a partner without a mapping of bookings reads its id and cursor only.
     pub fn booking(&self, partner: &PartnerId, booking: &BookingView, committed: Position) -> Object {
-        let record = self.project(partner).and_then(|project| project.booking(booking));
+        self.booking_without(partner, booking, committed, Withheld::NOTHING)
+    }
+
+    pub fn booking_without(
+        &self,
+        partner: &PartnerId,
+        booking: &BookingView,
+        committed: Position,
+        withheld: Withheld,
+    ) -> Object {
+        let project = self.project(partner).filter(|_| !withheld.bookings);
+        let record = project.and_then(|project| project.booking(booking));
         let bare = || Record { id: Arc::from(booking.id.to_string()), fields: Vec::new() };
         BookingRecord::members(&record.unwrap_or_else(bare), committed)
     }
@@ -98,7 +122,7 @@ impl Answers {
         Some(SlotRecord::members(&record, alternative.slot.position, alternative.distance_m))
     }
 
-    fn refused(&self, partner: &PartnerId, refused: &Refused) -> Problem {
+    fn refused(&self, partner: &PartnerId, refused: &Refused, withheld: Withheld) -> Problem {
         let code = Code::from(refused.code);
         // One constant body: nothing about the slot, the time or the person may be read from it.
         if code == Code::NotBookable {
@@ -111,7 +135,7 @@ impl Answers {
         }
         let mut problem = Problem::new(code);
         problem.retry_after_ms = refused.retry_after_ms;
-        if let Some(slot) = slot {
+        if let Some(slot) = slot.filter(|_| !withheld.slots) {
             problem = problem.with("slot", slot);
         }
         if let Some(opens_at) = refused.opens_at {
@@ -124,36 +148,41 @@ impl Answers {
             problem = problem.with("seen_age_ms", ms);
         }
         let seen = refused.alternatives.iter().filter_map(|a| self.alternative(partner, a));
-        let alternatives: Vec<Object> = seen.take(ALTERNATIVES_MAX).collect();
+        let most = if withheld.slots { 0 } else { ALTERNATIVES_MAX };
+        let alternatives: Vec<Object> = seen.take(most).collect();
         if !alternatives.is_empty() {
             problem = problem.with("alternatives", alternatives);
         }
         problem
     }
-}
 
-impl Render for Answers {
-    fn render(&self, partner: &PartnerId, outcome: &Outcome) -> Rendered {
+    /// `render` while some of the partner's data is withheld.
+    pub fn render_without(&self, partner: &PartnerId, outcome: &Outcome, withheld: Withheld) -> Rendered {
+        let booked = |booking: &BookingView, at| self.booking_without(partner, booking, at, withheld).bytes();
         match outcome {
             Outcome::Booked { booking, slot } => {
                 let committed = booking.position.max(slot.position);
-                Rendered { status: 201, body: self.booking(partner, booking, committed).bytes() }
+                Rendered { status: 201, body: booked(booking, committed) }
             }
             Outcome::Pending { booking, slot } => {
                 let committed = booking.position.max(slot.position);
-                Rendered { status: 202, body: self.booking(partner, booking, committed).bytes() }
+                Rendered { status: 202, body: booked(booking, committed) }
             }
-            Outcome::Cancelled { booking } => {
-                Rendered { status: 200, body: self.booking(partner, booking, booking.position).bytes() }
-            }
+            Outcome::Cancelled { booking } => Rendered { status: 200, body: booked(booking, booking.position) },
             // What a token call answers is made after durability and stored nowhere.
             Outcome::TokenGiven => Rendered { status: 200, body: Bytes::from_static(b"{}") },
             // Whoever waits reads the stored reply; these bytes reach nobody.
             Outcome::Replay { .. } => Rendered { status: 200, body: Bytes::from_static(b"{}") },
             Outcome::Refused(refused) => {
-                let problem = self.refused(partner, refused);
+                let problem = self.refused(partner, refused, withheld);
                 Rendered { status: problem.status(), body: problem.body(&self.place) }
             }
         }
+    }
+}
+
+impl Render for Answers {
+    fn render(&self, partner: &PartnerId, outcome: &Outcome) -> Rendered {
+        self.render_without(partner, outcome, Withheld::NOTHING)
     }
 }

@@ -15,17 +15,19 @@ use crate::intake::Bounds;
 use crate::ledger;
 use crate::legacy::Control as LegacyControl;
 use crate::publish::api::FeedSource;
-use crate::serve::{Answered, Health};
-use crate::telemetry::metrics::{Feed, How, Legacy, Metrics, Reason, State};
+use crate::publish::{Hold, HoldReason, Served};
+use crate::serve::{self, Answered, Health};
+use crate::telemetry::metrics::{Feed, Held, How, Legacy, Metrics, Reason, State};
 use crate::view::View;
 use crate::writeback;
 
 use super::control::Door;
 use super::desk::Window;
 
-/// Renders through the mappings, and counts what was decided.
+/// Renders through the mappings, without what is held, and counts what was decided.
 pub struct Counting {
     pub answers: Arc<arc_swap::ArcSwap<Answers>>,
+    pub feeds: Arc<dyn FeedSource>,
     pub metrics: Arc<Metrics>,
 }
 
@@ -40,7 +42,8 @@ impl Render for Counting {
             Outcome::Refused(refused) => refused.code.code(),
         };
         self.metrics.decided(partner.as_str(), code);
-        self.answers.load().render(partner, outcome)
+        let withheld = serve::withheld(&*self.feeds, partner);
+        self.answers.load().render_without(partner, outcome, withheld)
     }
 }
 
@@ -103,17 +106,35 @@ impl Condition {
         counted.writeback_lag_ms.set(self.writeback_lag_ms());
         self.refresh_writeback();
         self.refresh_desk();
+        self.refresh_holds();
         for partner in &self.partners {
             for feed in self.feeds.feeds(partner) {
                 let labels = Feed { partner: partner.to_string(), feed: feed.name.clone() };
                 counted.feed_cursor.get_or_create(&labels).set(whole(feed.cursor.0));
-                counted.feed_halted.get_or_create(&labels).set(i64::from(feed.halted.is_some()));
                 if let Some(freshness) = self.feeds.freshness(partner, &feed.name, now) {
                     counted.feed_lag_ms.get_or_create(&labels).set(whole(freshness.lag_ms));
                     self.metrics.freshness.get_or_create(&labels).observe(freshness.lag_ms as f64 / 1_000.0);
                 }
             }
         }
+    }
+
+    /// Of every feed and reason; also of feeds that are held and not bound, which leave once they are free.
+    fn refresh_holds(&self) {
+        let gauges = &self.metrics.counted.feed_held;
+        let set = |partner: &PartnerId, feed: &str, holds: &[Hold]| {
+            for reason in HoldReason::ALL {
+                let (partner, feed, is_held) =
+                    (partner.to_string(), feed.to_owned(), holds.iter().any(|h| h.reason == reason));
+                let labels = Held { partner, feed, reason: reason.code().to_owned() };
+                gauges.get_or_create(&labels).set(i64::from(is_held));
+            }
+        };
+        gauges.clear();
+        for partner in &self.partners {
+            self.feeds.feeds(partner).iter().for_each(|feed| set(partner, &feed.name, &feed.holds));
+        }
+        self.feeds.held().iter().for_each(|((partner, feed), holds)| set(partner, feed, holds));
     }
 
     fn refresh_desk(&self) {
@@ -175,8 +196,14 @@ impl Condition {
                 feeds.push(serde_json::json!({
                     "partner": partner, "feed": feed.name, "lag_ms": lag_ms, "cursor": feed.cursor,
                     "items": feed.items, "mapping": format!("{} v{}", feed.mapping_id, feed.mapping_version),
-                    "halted": feed.halted,
+                    "held": held(&feed.holds),
                 }));
+            }
+        }
+        for ((partner, feed), holds) in self.feeds.held() {
+            // Held before it was ever bound: what is listed above is bound.
+            if !self.feeds.feeds(&partner).iter().any(|bound| bound.name == feed) {
+                feeds.push(serde_json::json!({ "partner": partner, "feed": feed, "held": held(&holds) }));
             }
         }
         let aside = writeback.aside.iter().map(|aside| {
@@ -247,6 +274,19 @@ impl Condition {
         };
         stats.objects.iter().map(told).collect()
     }
+}
+
+/// Reasons with the agency's own text; null where there is none.
+fn held(holds: &[Hold]) -> Option<Vec<serde_json::Value>> {
+    let told = |hold: &Hold| {
+        let served = match hold.served {
+            Served::LastState => "last_state",
+            Served::NotAtAll => "not_at_all",
+        };
+        let (reason, since) = (hold.reason.code(), hold.since.rfc3339());
+        serde_json::json!({ "reason": reason, "text": hold.text, "since": since, "served": served })
+    };
+    (!holds.is_empty()).then(|| holds.iter().map(told).collect())
 }
 
 /// Of a unit, and of a booking that waits for one.

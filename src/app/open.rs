@@ -145,7 +145,8 @@ impl Opening {
         let partners: Vec<PartnerId> = self.compiled.set.partners().cloned().collect();
         let known = known_partners(&self.config, &self.compiled, &partners)?;
         let (wake, orders) = (Wake::new(), Orders::default());
-        let counting = Counting { answers: answers.clone(), metrics: self.metrics.clone() };
+        let (feeds, metrics) = (opened.feeds.clone(), self.metrics.clone());
+        let counting = Counting { answers: answers.clone(), feeds, metrics };
         let consumers: Vec<Box<dyn Consumer>> =
             vec![Box::new(Fill(self.view.clone())), Box::new(opened.consumer), Box::new(Meter(self.metrics.clone()))];
         let bell = wake.clone();

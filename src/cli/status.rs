@@ -101,7 +101,7 @@ mod tests {
     fn staleness_comes_first() {
         let value = serde_json::json!({
             "daemon": { "position": 12 }, "freshness": { "poll_age_ms": 140 },
-            "feeds": [{ "feed": "slots", "lag_ms": 140, "halted": null }],
+            "feeds": [{ "feed": "slots", "lag_ms": 140, "held": null }],
         });
         insta::assert_snapshot!(tables(&value));
     }

@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use tokio::sync::watch;
 
+use super::hold::{Hold, HoldReason};
 use crate::domain::{PartnerId, Position, Timestamp};
 
 /// Published feeds, for reading.
@@ -16,6 +17,8 @@ pub trait FeedSource: Send + Sync {
         Ok(Some(self.snapshot(partner, feed)?).filter(|snapshot| snapshot.cursor == cursor))
     }
     fn freshness(&self, partner: &PartnerId, feed: &str, now: Timestamp) -> Option<Freshness>;
+    /// Why the feed is held, a reason at a time; empty: it is not.
+    fn holds(&self, partner: &PartnerId, feed: &str) -> Vec<Hold>;
     /// Wakes whoever waits for the feed's watermark to move.
     fn moved(&self, _partner: &PartnerId, _feed: &str) -> Option<watch::Receiver<Position>> {
         None
@@ -32,7 +35,7 @@ pub struct FeedInfo {
     pub content_digest: String,
     pub retention_days: u32,
     /// Why the feed stands still, if it does.
-    pub halted: Option<String>,
+    pub holds: Vec<Hold>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -78,6 +81,8 @@ pub enum FeedError {
     UnknownFeed,
     #[error("the cursor is behind purged tombstones: start again without afterChangeNumber")]
     CursorExpired,
+    #[error("the feed is held: {}", reason.code())]
+    Held { reason: HoldReason },
     #[error("the feed store could not be read: {cause}")]
     Store { cause: String },
 }

@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use rusqlite::{OptionalExtension, Transaction, params};
 
+use super::fork::FORK_OF;
 use super::plan::FeedPlan;
 use super::store::{Due, Store, StoreError};
 use crate::domain::Incarnation;
@@ -42,15 +43,28 @@ pub(super) fn attach(store: &mut Store, plans: &[FeedPlan], incarnation: Incarna
     for (partner, name, id) in readers {
         tx.execute("INSERT INTO reader (partner, name, feed) VALUES (?1, ?2, ?3)", params![partner, name, id])?;
     }
-    tx.execute("DELETE FROM item WHERE feed NOT IN (SELECT feed FROM reader)", [])?;
-    tx.execute("DELETE FROM feed WHERE id NOT IN (SELECT feed FROM reader)", [])?;
     if known.is_some_and(|known| known != incarnation) {
         let (first, republish) = (Due::First.code(), Due::Republish.code());
         tx.execute("UPDATE feed SET due = ?1 WHERE due <> ?2", [republish, first])?;
     }
+    drop_unread(&tx)?;
     tx.execute("INSERT OR REPLACE INTO life (only, incarnation) VALUES (1, ?1)", [incarnation.0 as i64])?;
     tx.commit()?;
     Ok(plans.iter().filter_map(|plan| ids.get(&key_of(plan)).copied()).collect())
+}
+
+/// Drops what nobody reads. A fork stays while its reader's feed is the one that it was made of, and goes on as it was:
+/// of a feed that is compared or republished, and so may have got other readers' items, it would show a wrong past.
+fn drop_unread(tx: &Transaction<'_>) -> Result<(), StoreError> {
+    tx.execute(
+        "DELETE FROM feed WHERE id NOT IN (SELECT feed FROM reader) AND NOT EXISTS (
+           SELECT 1 FROM reader JOIN feed AS home ON home.id = reader.feed
+           WHERE feed.owner = ?1 || reader.partner AND feed.name = reader.name
+             AND home.digest = feed.digest AND home.due = ?2)",
+        [FORK_OF, Due::Resume.code()],
+    )?;
+    tx.execute("DELETE FROM item WHERE feed NOT IN (SELECT id FROM feed)", [])?;
+    Ok(())
 }
 
 /// Feeds that the group's readers hold cursors into.

@@ -8,6 +8,8 @@ use bytes::Bytes;
 use tokio::sync::watch;
 
 use super::api::{FeedError, FeedInfo, FeedSource, Freshness, Page, PageQuery, Snapshot};
+use super::fork::{Base, Look};
+use super::hold::{Board, Gate, Held, Hold, HoldReason, Served, served};
 use super::index::Index;
 use super::plan::{FeedPlan, RETENTION_DAYS_MIN, RenderItem, Source};
 use super::publisher::Settings;
@@ -36,7 +38,7 @@ pub struct Stats {
     pub store_failures: AtomicU64,
 }
 
-/// A feed that partners with the same content share.
+/// A feed that partners with the same content share, or what a held one of them reads instead.
 pub(super) struct Feed {
     pub id: i64,
     pub source: Source,
@@ -50,7 +52,8 @@ pub(super) struct Feed {
     pub moved: watch::Sender<Position>,
     /// Start of the newest poll whose changes are all published; 0 = not known.
     pub as_of: AtomicI64,
-    pub halted: Mutex<Option<String>>,
+    /// Of a fork: the feed that it is the former state of.
+    pub base: Option<Base>,
     snapshots: Mutex<VecDeque<Snapshot>>,
 }
 
@@ -67,7 +70,25 @@ impl Feed {
             moved: watch::channel(index.marks.watermark).0,
             index: RwLock::new(index),
             as_of: AtomicI64::new(row.as_of.0),
-            halted: Mutex::new(None),
+            base: None,
+            snapshots: Mutex::default(),
+        }
+    }
+
+    /// A feed of the same content with other items.
+    pub(super) fn alike(&self, id: i64, index: Index) -> Feed {
+        Feed {
+            id,
+            source: self.source.clone(),
+            object: self.object.clone(),
+            item_kind: self.item_kind.clone(),
+            tick_ms: self.tick_ms,
+            retention_ms: self.retention_ms,
+            render: self.render.clone(),
+            moved: watch::channel(index.marks.watermark).0,
+            index: RwLock::new(index),
+            as_of: AtomicI64::new(self.as_of.load(Ordering::Relaxed)),
+            base: None,
             snapshots: Mutex::default(),
         }
     }
@@ -80,22 +101,23 @@ impl Feed {
         self.index.write().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 
-    pub(super) fn halted(&self) -> MutexGuard<'_, Option<String>> {
-        self.halted.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    /// Everything that a reader may ask, as of one moment.
+    pub(super) fn look(&self) -> Look<'_> {
+        Look::at(self)
     }
 
     fn page(&self, url: PageUrl<'_>, license: &str) -> Result<Page, FeedError> {
-        let index = self.read();
-        let marks = index.marks;
-        if !index.visible {
-            drop(index);
+        let look = self.look();
+        let marks = look.marks();
+        if !look.is_visible() {
+            drop(look);
             return Ok(page_of(feed::render(url, Position::ZERO, &self.item_kind, license, &[]), Position::ZERO, true));
         }
         if feed::is_expired(url.after, url.walk, marks.horizon) {
             return Err(FeedError::CursorExpired);
         }
-        let items = index.after(url.after, url.limit.unwrap_or(LIMIT_DEFAULT) as usize);
-        drop(index);
+        let items = look.after(url.after, url.limit.unwrap_or(LIMIT_DEFAULT) as usize);
+        drop(look);
         let cursor = items.last().map_or(marks.watermark, |item| item.number);
         let body = feed::render(url, marks.walk, &self.item_kind, license, &items);
         Ok(page_of(body, cursor, items.is_empty()))
@@ -103,16 +125,16 @@ impl Feed {
 
     /// The live items. The cursor moves only when items do, and is never behind the horizon.
     fn snapshot(&self) -> Result<Snapshot, FeedError> {
-        let index = self.read();
-        if !index.visible {
+        let look = self.look();
+        if !look.is_visible() {
             return Err(FeedError::Store { cause: "the feed is being built".to_owned() });
         }
-        let cursor = index.last_number().max(index.marks.horizon);
+        let cursor = look.last_number().max(look.marks().horizon);
         if let Some(kept) = self.kept_snapshot(cursor) {
             return Ok(kept);
         }
-        let items = index.live_items();
-        drop(index);
+        let items = look.live_items();
+        drop(look);
         let made = Snapshot { cursor, body: Bytes::from(feed::snapshot(&self.item_kind, &items)) };
         let mut kept = self.snapshots();
         if kept.len() == SNAPSHOTS_KEPT {
@@ -139,8 +161,17 @@ fn page_of(body: Vec<u8>, cursor: Position, is_last: bool) -> Page {
 /// One partner's name for a feed.
 struct Reading {
     plan: FeedPlan,
-    feed: Arc<Feed>,
+    /// The feed that is published for it.
+    home: Arc<Feed>,
+    /// What it reads: its home, or a fork while it is held and others are not.
+    now: RwLock<Arc<Feed>>,
     url: String,
+}
+
+impl Reading {
+    fn feed(&self) -> Arc<Feed> {
+        self.now.read().unwrap_or_else(|poisoned| poisoned.into_inner()).clone()
+    }
 }
 
 /// Every feed of every partner.
@@ -148,6 +179,7 @@ pub struct Feeds {
     readings: BTreeMap<(PartnerId, String), Reading>,
     view: Arc<View>,
     settings: Settings,
+    board: Board,
     pub stats: Arc<Stats>,
 }
 
@@ -157,16 +189,76 @@ impl Feeds {
             .into_iter()
             .map(|(plan, feed)| {
                 let url = format!("{}/v1/feeds/{}", settings.public_url.trim_end_matches('/'), plan.name);
-                ((plan.partner.clone(), plan.name.clone()), Reading { plan, feed, url })
+                let reading = Reading { plan, home: feed.clone(), now: RwLock::new(feed), url };
+                ((reading.plan.partner.clone(), reading.plan.name.clone()), reading)
             })
             .collect();
-        Feeds { readings, view, settings, stats: Arc::default() }
+        Feeds { readings, view, settings, board: Board::default(), stats: Arc::default() }
     }
 
-    /// Stops a feed at its last published state, with a reason; `None` lets it go on.
-    pub fn set_halted(&self, partner: &PartnerId, feed: &str, reason: Option<String>) {
-        if let Ok(reading) = self.reading(partner, feed) {
-            *reading.feed.halted() = reason;
+    /// Holds a partner's feed, or renews the hold. It takes effect before the feed's next build; whether anything is
+    /// served counts from the next request on. A feed that is not bound (yet) can be held too.
+    pub fn hold(&self, partner: &PartnerId, feed: &str, hold: Hold) {
+        self.board.hold(partner, feed, hold);
+    }
+
+    /// Ends a hold of one reason. The feed goes on if it was the last one, and catches up with its next build.
+    pub fn release(&self, partner: &PartnerId, feed: &str, reason: HoldReason) {
+        self.board.release(partner, feed, reason);
+    }
+
+    /// Holds every feed that is made of the object, those included that are bound later.
+    pub fn hold_object(&self, object: &ObjectName, hold: Hold) {
+        self.board.hold_object(object, hold);
+    }
+
+    pub fn release_object(&self, object: &ObjectName, reason: HoldReason) {
+        self.board.release_object(object, reason);
+    }
+
+    /// Every held feed and why, a reason at a time.
+    pub fn held(&self) -> Vec<(Held, Vec<Hold>)> {
+        let mut keys: Vec<Held> = self.readings.keys().cloned().chain(self.board.feeds()).collect();
+        keys.sort();
+        keys.dedup();
+        let held = keys.into_iter().map(|(partner, feed)| {
+            let holds = self.holds(&partner, &feed);
+            ((partner, feed), holds)
+        });
+        held.filter(|(_, holds)| !holds.is_empty()).collect()
+    }
+
+    /// Asks the gate about every feed.
+    pub(super) fn ask(&self, gate: &dyn Gate, now: Timestamp) {
+        for (partner, feed) in self.readings.keys() {
+            match gate.hold(partner, feed, now) {
+                Some(hold) => self.board.hold(partner, feed, Hold { reason: HoldReason::Approval, ..hold }),
+                None => self.board.release(partner, feed, HoldReason::Approval),
+            }
+        }
+    }
+
+    /// Readers of a feed of the store: those held, and the others.
+    pub(super) fn readers(&self, feed: i64) -> (Vec<Held>, Vec<Held>) {
+        let of_feed = self.readings.iter().filter(|(_, reading)| reading.home.id == feed);
+        of_feed.map(|(key, _)| key.clone()).partition(|(partner, name)| !self.holds(partner, name).is_empty())
+    }
+
+    /// From now on the reader reads `feed`.
+    pub(super) fn turn(&self, reader: &Held, feed: Arc<Feed>) {
+        if let Some(reading) = self.readings.get(reader) {
+            *reading.now.write().unwrap_or_else(|poisoned| poisoned.into_inner()) = feed;
+        }
+    }
+
+    /// Refuses what is not served at all, and what is held before it was ever bound.
+    fn refuse(&self, partner: &PartnerId, feed: &str) -> Result<(), FeedError> {
+        let holds = self.holds(partner, feed);
+        let Some(served) = served(&holds) else { return Ok(()) };
+        let is_bound = self.reading(partner, feed).is_ok();
+        match holds.iter().find(|hold| hold.served == served) {
+            Some(hold) if served == Served::NotAtAll || !is_bound => Err(FeedError::Held { reason: hold.reason }),
+            _ => Ok(()),
         }
     }
 
@@ -180,42 +272,48 @@ impl FeedSource for Feeds {
         let of_partner = self.readings.iter().filter(|((owner, _), _)| owner == partner);
         of_partner
             .map(|((_, name), reading)| {
-                let index = reading.feed.read();
+                let feed = reading.feed();
+                let look = feed.look();
                 FeedInfo {
                     name: name.clone(),
-                    cursor: if index.visible { index.marks.watermark } else { Position::ZERO },
-                    items: if index.visible { index.live() } else { 0 },
+                    cursor: if look.is_visible() { look.marks().watermark } else { Position::ZERO },
+                    items: if look.is_visible() { look.live() } else { 0 },
                     mapping_id: reading.plan.mapping_id.clone(),
                     mapping_version: reading.plan.mapping_version,
                     content_digest: reading.plan.content_digest.clone(),
                     retention_days: reading.plan.retention_days.max(RETENTION_DAYS_MIN),
-                    halted: reading.feed.halted().clone(),
+                    holds: self.holds(partner, name),
                 }
             })
             .collect()
     }
 
     fn page(&self, partner: &PartnerId, feed: &str, query: PageQuery) -> Result<Page, FeedError> {
+        self.refuse(partner, feed)?;
         let reading = self.reading(partner, feed)?;
         let limit = query.limit.map(|limit| limit.min(LIMITS[LIMITS.len() - 1]));
         let url = PageUrl { feed: &reading.url, after: query.after, limit, walk: query.walk };
-        reading.feed.page(url, &self.settings.license)
+        reading.feed().page(url, &self.settings.license)
     }
 
     fn snapshot(&self, partner: &PartnerId, feed: &str) -> Result<Snapshot, FeedError> {
-        self.reading(partner, feed)?.feed.snapshot()
+        self.refuse(partner, feed)?;
+        self.reading(partner, feed)?.feed().snapshot()
     }
 
     fn snapshot_at(&self, partner: &PartnerId, feed: &str, cursor: Position) -> Result<Option<Snapshot>, FeedError> {
-        Ok(self.reading(partner, feed)?.feed.kept_snapshot(cursor))
+        self.refuse(partner, feed)?;
+        Ok(self.reading(partner, feed)?.feed().kept_snapshot(cursor))
     }
 
     fn freshness(&self, partner: &PartnerId, feed: &str, now: Timestamp) -> Option<Freshness> {
-        let feed = &self.reading(partner, feed).ok()?.feed;
+        let is_held = !self.holds(partner, feed).is_empty();
+        let feed = self.reading(partner, feed).ok()?.feed();
         let mark = self.view.mark_of(&feed.object);
         let mut as_of = feed.as_of.load(Ordering::Relaxed);
         let index = feed.read();
-        if index.visible && index.marks.watermark >= mark.position {
+        // A held feed is as old as its last build, also where nothing has changed since.
+        if !is_held && index.visible && index.marks.watermark >= mark.position {
             as_of = as_of.max(mark.started_at.0);
         }
         drop(index);
@@ -227,8 +325,13 @@ impl FeedSource for Feeds {
         })
     }
 
+    fn holds(&self, partner: &PartnerId, feed: &str) -> Vec<Hold> {
+        let object = self.reading(partner, feed).ok().map(|reading| &reading.plan.object);
+        self.board.of(partner, feed, object)
+    }
+
     fn moved(&self, partner: &PartnerId, feed: &str) -> Option<watch::Receiver<Position>> {
-        self.reading(partner, feed).ok().map(|reading| reading.feed.moved.subscribe())
+        self.reading(partner, feed).ok().map(|reading| reading.feed().moved.subscribe())
     }
 }
 

@@ -57,14 +57,19 @@ impl Index {
         self.by_number.get(&number)
     }
 
-    /// At most `max` items after `number`, ascending.
-    pub(super) fn after(&self, number: Option<u64>, max: usize) -> Vec<Arc<Item>> {
+    /// At most `max` items after `number` and up to `until`, ascending.
+    pub(super) fn after(&self, number: Option<u64>, until: Position, max: usize) -> Vec<Arc<Item>> {
+        if number.is_some_and(|number| number >= until.0) {
+            return Vec::new();
+        }
         let from = number.map_or(Bound::Unbounded, |n| Bound::Excluded(Position(n)));
-        self.by_number.range((from, Bound::Unbounded)).take(max).map(|(_, shown)| shown.item.clone()).collect()
+        self.by_number.range((from, Bound::Included(until))).take(max).map(|(_, shown)| shown.item.clone()).collect()
     }
 
-    pub(super) fn live_items(&self) -> Vec<Arc<Item>> {
-        self.by_number.values().filter(|shown| shown.item.data.is_some()).map(|shown| shown.item.clone()).collect()
+    /// Live items up to `until`, ascending.
+    pub(super) fn live_items(&self, until: Position) -> Vec<Arc<Item>> {
+        let shown = self.by_number.range(..=until).map(|(_, shown)| shown);
+        shown.filter(|shown| shown.item.data.is_some()).map(|shown| shown.item.clone()).collect()
     }
 
     pub(super) fn all(&self) -> impl Iterator<Item = &Shown> {
@@ -77,6 +82,11 @@ impl Index {
 
     pub(super) fn last_number(&self) -> Position {
         self.by_number.last_key_value().map_or(Position::ZERO, |(number, _)| *number)
+    }
+
+    /// The last number up to `until`.
+    pub(super) fn last_up_to(&self, until: Position) -> Position {
+        self.by_number.range(..=until).next_back().map_or(Position::ZERO, |(number, _)| *number)
     }
 
     /// Keys of items whose time to leave has come.

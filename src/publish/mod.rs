@@ -13,6 +13,9 @@
 //!   overwritten in the mirror before the crash, so the replayed desk lacks its last durable content: a tick would
 //!   count the row as gone, and its watermark would claim a change that the feed does not show.
 //! - A feed whose mapping changed shows nothing until it is compared whole.
+//! - A held feed (`hold`) is not built. What became dirty meanwhile is kept, so its release catches up with all of it.
+//!   Where partners share a feed and one of them is held, the feed goes on for the others, and the held one reads it
+//!   as it was (`fork`), across restarts too.
 //! - A subject with a slower pace (a slot of few places) is shown as it was at the latest full multiple of its pace,
 //!   under a reserved number: neither moment nor order of its changes can be read off. For these the watermark claims
 //!   no more than that, which is the one exception to the first rule; a partner's own booking is in `bookings` at once.
@@ -27,6 +30,8 @@
 pub mod api;
 mod attach;
 mod feeds;
+mod fork;
+mod hold;
 mod inbox;
 mod index;
 mod plan;
@@ -39,6 +44,7 @@ mod tests;
 mod tick;
 
 pub use feeds::{Feeds, Stats};
+pub use hold::{Gate, Held, Hold, HoldReason, OpenGate, Served};
 pub use inbox::{Control, Dirty};
 pub use plan::{FeedPlan, NotRendered, RenderItem};
 pub use publisher::{Opened, PublishError, Publisher, ReserveNumbers, Settings, Stopped, open};

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::attach::attach;
 use super::feeds::{Feed, Feeds, Stats};
+use super::hold::{Gate, Held, OpenGate};
 use super::inbox::{Control, Dirty, Inbox};
 use super::plan::FeedPlan;
 use super::store::{Due, Store, StoreError};
@@ -91,6 +92,10 @@ pub(super) struct Work {
     pub tick_at: Timestamp,
     /// Was compared with the view since the start.
     pub begun: bool,
+    /// Somebody who is not held reads it.
+    pub going: bool,
+    /// Held readers that read it as it was, while others go on.
+    pub forks: Vec<(Held, Arc<Feed>)>,
 }
 
 /// Publishes every feed. One owner, one thread.
@@ -99,12 +104,20 @@ pub struct Publisher {
     pub(super) work: Vec<Work>,
     pub(super) inbox: Arc<Inbox>,
     pub(super) view: Arc<View>,
+    pub(super) feeds: Arc<Feeds>,
+    pub(super) gate: Arc<dyn Gate>,
     pub(super) stats: Arc<Stats>,
     /// End of the last batch that was taken from the inbox.
     pub(super) durable: Position,
 }
 
 impl Publisher {
+    /// Asks `gate` from now on, and once at once: what may not be served is not served before the first build either.
+    pub fn guarded_by(&mut self, gate: Arc<dyn Gate>, now: Timestamp) {
+        self.feeds.ask(&*gate, now);
+        self.gate = gate;
+    }
+
     pub(super) fn count_failure(&self) {
         count(&self.stats.store_failures, 1);
     }
@@ -154,13 +167,18 @@ pub fn open(
             ticked_at: tick_at,
             tick_at,
             begun: false,
+            going: false,
+            forks: Vec::new(),
         });
         bound.push((plan, feed));
     }
     let inbox = Arc::new(Inbox::new(durable));
     let feeds = Arc::new(Feeds::new(bound, view.clone(), settings));
     let stats = feeds.stats.clone();
-    let publisher = Publisher { store, work, inbox: inbox.clone(), view, stats, durable };
+    let gate = Arc::new(OpenGate);
+    let mut publisher =
+        Publisher { store, work, inbox: inbox.clone(), view, feeds: feeds.clone(), gate, stats, durable };
+    publisher.find_forks()?;
     Ok(Opened { publisher, consumer: Dirty(inbox.clone()), control: Control(inbox), feeds })
 }
 

@@ -86,6 +86,8 @@ pub(super) struct Row {
 /// What one tick saves.
 pub(super) struct Save<'a> {
     pub feed: i64,
+    /// Forks and how far each shows the feed: what the tick takes away below that moves there.
+    pub forks: &'a [(i64, Position)],
     pub changes: &'a [(Position, Change)],
     /// Numbers that the changed keys had.
     pub replaced: &'a [Position],
@@ -168,8 +170,15 @@ impl Store {
     pub(super) fn save(&mut self, save: &Save<'_>) -> Result<(), StoreError> {
         let tx = self.db.transaction()?;
         {
+            let mut keep = tx.prepare_cached(
+                "INSERT OR IGNORE INTO item (feed, number, key, id, data, at)
+                 SELECT ?3, number, key, id, data, at FROM item WHERE feed = ?1 AND number = ?2",
+            )?;
             let mut delete = tx.prepare_cached("DELETE FROM item WHERE feed = ?1 AND number = ?2")?;
             for number in save.replaced.iter().chain(save.purged) {
+                for (fork, _) in save.forks.iter().filter(|(_, until)| number <= until) {
+                    keep.execute(params![save.feed, sql(*number), fork])?;
+                }
                 delete.execute(params![save.feed, sql(*number)])?;
             }
             let mut insert = tx

@@ -23,22 +23,30 @@ impl Publisher {
     /// Ticks every feed whose time has come. A feed's first tick compares what is published with everything that the
     /// view shows; so the first call must follow the word that capture has sent its NULL rows again.
     pub fn tick(&mut self, now: Timestamp, numbers: &mut dyn ReserveNumbers) -> Result<(), PublishError> {
-        if self.work.iter().any(|work| !work.begun && work.feed.halted().is_none()) {
+        let gate = self.gate.clone();
+        self.feeds.ask(&*gate, now);
+        for at in 0..self.work.len() {
+            self.work[at].going = self.part(at)?;
+        }
+        if self.work.iter().any(|work| !work.begun && work.going) {
             self.begin(now, numbers)?;
         }
         for at in 0..self.work.len() {
             let work = &mut self.work[at];
-            if work.begun && work.tick_at <= now && work.feed.halted().is_none() {
-                work.tick_at = now.plus_ms(i64::from(work.feed.tick_ms));
+            if !work.begun || work.tick_at > now {
+                continue;
+            }
+            work.tick_at = now.plus_ms(i64::from(work.feed.tick_ms));
+            if work.going {
                 self.tick_feed(at, now, numbers, None)?;
             }
         }
         Ok(())
     }
 
-    /// When the next feed is due.
+    /// When the next feed is due. One that was held from the start has no time of its own yet.
     pub fn next_tick(&self) -> Option<Timestamp> {
-        self.work.iter().map(|work| work.tick_at).min()
+        self.work.iter().filter(|work| work.begun).map(|work| work.tick_at).min()
     }
 
     fn begin(&mut self, now: Timestamp, numbers: &mut dyn ReserveNumbers) -> Result<(), PublishError> {
@@ -49,7 +57,7 @@ impl Publisher {
             return Err(Stopped.into());
         }
         for at in 0..self.work.len() {
-            if !self.work[at].begun && self.work[at].feed.halted().is_none() {
+            if !self.work[at].begun && self.work[at].going {
                 self.tick_feed(at, now, numbers, Some(&everything))?;
                 self.work[at].begun = true;
                 self.work[at].tick_at = now.plus_ms(i64::from(self.work[at].feed.tick_ms));
@@ -183,8 +191,10 @@ impl Publisher {
         let replaced: Vec<Position> =
             changes.iter().filter_map(|(_, change)| Some(index.of_key(&change.key)?.item.number)).collect();
         drop(index);
-        let (changes_ref, feed) = (&changes, work.feed.id);
-        let save = Save { feed, changes: changes_ref, replaced: &replaced, purged: &purged, marks, as_of, at: now };
+        let forks: Vec<(i64, Position)> =
+            work.forks.iter().map(|(_, fork)| (fork.id, fork.read().marks.watermark)).collect();
+        let (feed, forks, replaced) = (work.feed.id, &*forks, &*replaced);
+        let save = Save { feed, forks, changes: &changes, replaced, purged: &purged, marks, as_of, at: now };
         self.store.save(&save)?;
         Ok(Some(Saved { changes, purged, marks, as_of }))
     }
@@ -198,6 +208,9 @@ impl Publisher {
         count(&self.stats.updated, saved.changes.len() - deleted);
         count(&self.stats.purged, saved.purged.len());
         let mut index = work.feed.write();
+        for (_, fork) in &work.forks {
+            fork.keep(&index, &saved.changes, &saved.purged);
+        }
         index.purge(&saved.purged);
         index.apply(saved.changes, now);
         for (key, leaves_at) in planned.leaves.drain() {

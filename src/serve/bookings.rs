@@ -18,6 +18,7 @@ use crate::intake::{self, Ask, BookBody, Booking, Declined, RequestKey};
 use super::feeds::{is_held, off_worker};
 use super::gate::Caller;
 use super::headers::{self, About};
+use super::held;
 use super::rate::Taken;
 use super::schema::{BookingAnswer, ProblemAnswer};
 use super::{Api, read};
@@ -191,7 +192,9 @@ pub(super) async fn status(
     let mut response = if is_held(&request_headers, &etag) {
         StatusCode::NOT_MODIFIED.into_response()
     } else {
-        let body = api.parts.answers.load().booking(&partner, &booking, booking.position);
+        let withheld = held::withheld(&*api.parts.feeds, &partner);
+        let answers = api.parts.answers.load();
+        let body = answers.booking_without(&partner, &booking, booking.position, withheld);
         let mut response = Body::from(body.bytes()).into_response();
         headers::set(response.headers_mut(), "content-type", "application/json");
         response

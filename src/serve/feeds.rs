@@ -12,11 +12,12 @@ use http::{HeaderMap, StatusCode, header};
 use crate::answer::{Code, Problem};
 use crate::domain::{PartnerId, Position, Timestamp};
 use crate::publish::api::{FeedError, FeedInfo, Freshness, Page, PageQuery};
+use crate::publish::{Hold, Served};
 
 use super::Api;
 use super::gate::Caller;
 use super::headers::{self, About};
-use super::schema::{FeedAnswer, FeedList, FreshnessAnswer, MappingAnswer, ProblemAnswer, RpdePage};
+use super::schema::{FeedAnswer, FeedList, FreshnessAnswer, HaltAnswer, MappingAnswer, ProblemAnswer, RpdePage};
 use super::wait;
 
 /// Page sizes: few, so that pages are shared.
@@ -28,6 +29,7 @@ impl From<FeedError> for Problem {
         match error {
             FeedError::UnknownFeed => Problem::new(Code::UnknownFeed),
             FeedError::CursorExpired => Problem::new(Code::CursorExpired),
+            FeedError::Held { reason } => Problem::feed_held(reason.code()),
             FeedError::Store { cause } => {
                 tracing::error!(%cause, "the feed store could not be read");
                 Problem::new(Code::Internal)
@@ -81,8 +83,18 @@ fn described(public_url: &str, info: FeedInfo, fresh: Option<Freshness>) -> Feed
             as_of: fresh.as_of.rfc3339(),
             full_age_s: fresh.full_age_s,
         }),
-        halted: info.halted,
+        halted: halted(&info.holds),
     }
+}
+
+fn halted(holds: &[Hold]) -> Option<Vec<HaltAnswer>> {
+    let told = |hold: &Hold| HaltAnswer {
+        reason: hold.reason.code().to_owned(),
+        text: hold.reason.told().to_owned(),
+        since: hold.since.rfc3339(),
+        served: hold.served == Served::LastState,
+    };
+    (!holds.is_empty()).then(|| holds.iter().map(told).collect())
 }
 
 /// A page of a feed (RPDE 1.0)

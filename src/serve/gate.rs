@@ -139,6 +139,7 @@ fn write_problem(api: &Api, id: Uuid, peer: &Peer, response: &mut Response) -> O
         if matches!(problem.status(), 429 | 503) {
             problem.retry_after_ms.get_or_insert(wait_s * 1_000);
         }
+        let wait_s = problem.retry_after_ms.map_or(wait_s, |ms| ms.div_ceil(1_000));
         let body = problem.body(&api.parts.answers.load().place);
         *response.body_mut() = Body::from(body);
         headers::set(response.headers_mut(), "content-type", "application/problem+json");

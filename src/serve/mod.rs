@@ -11,6 +11,7 @@ pub mod certs;
 mod feeds;
 mod gate;
 mod headers;
+mod held;
 mod listen;
 mod open;
 mod persons;
@@ -37,6 +38,7 @@ use crate::publish::api::FeedSource;
 use crate::view::View;
 
 pub use access::{Access, Partners, Peer, PeerCertificate, bearer_digest};
+pub use held::withheld;
 pub use listen::{Door, run};
 pub use ports::{
     Acting, Answered, Health, PersonTokens, ReceiptFault, RecordAccess, RecordFailed, SealFailed, SealedToken,

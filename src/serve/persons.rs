@@ -17,6 +17,7 @@ use super::bookings::{answered, decide};
 use super::feeds::off_worker;
 use super::gate::Caller;
 use super::headers::About;
+use super::held;
 use super::ports::{Acting, ReceiptFault, SealFailed, SealedToken, TokenAccess};
 use super::schema::{ProblemAnswer, TokenAnswer};
 use super::{Api, read};
@@ -51,6 +52,7 @@ pub(super) async fn token(
     let bytes = read::body(&api, request).await?;
     let call = TokenCall::check(intake::parse::<TokenBody>(&bytes)?)?;
     drop(bytes);
+    held::refuse_token(&api, &partner)?;
     let now = api.parts.clock.now();
     let tokens = &api.parts.tokens;
     let acting = if call.guardian.is_some() { Acting::Guardian } else { Acting::Person };

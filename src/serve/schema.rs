@@ -85,7 +85,20 @@ pub struct FeedAnswer {
     pub freshness: Option<FreshnessAnswer>,
     /// Why the feed stands still, if it does.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub halted: Option<String>,
+    pub halted: Option<Vec<HaltAnswer>>,
+}
+
+/// One reason why a feed stands still. It goes on when none is left.
+#[derive(Serialize, ToSchema)]
+pub struct HaltAnswer {
+    /// `approval`, `drift`, `guard` or `row_jump`.
+    #[schema(example = "drift")]
+    pub reason: String,
+    pub text: String,
+    #[schema(format = "date-time")]
+    pub since: String,
+    /// Whether the last published state is served meanwhile; else 503 `feed_held`.
+    pub served: bool,
 }
 
 #[derive(Serialize, ToSchema)]

@@ -16,6 +16,7 @@ use crate::intake::{self, RequestKey, SearchBody, SearchFor};
 use super::bookings::first_reply;
 use super::gate::Caller;
 use super::headers::{self, About};
+use super::held;
 use super::schema::{BookingList, ProblemAnswer, RequestAnswer};
 use super::{Api, read};
 
@@ -36,6 +37,7 @@ pub(super) async fn search(
 ) -> Result<Response, Problem> {
     let bytes = read::body(&api, request).await?;
     let wanted = SearchFor::check(intake::parse::<SearchBody>(&bytes)?)?;
+    held::refuse(&api, &partner, "bookings")?;
     let durable = api.parts.view.durable();
     let mut found = find(&api, &partner, wanted)?;
     found.drain(..found.len().saturating_sub(FOUND_MAX));

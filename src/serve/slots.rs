@@ -17,6 +17,7 @@ use super::Api;
 use super::feeds::whole;
 use super::gate::Caller;
 use super::headers::{self, About};
+use super::held;
 use super::schema::{ProblemAnswer, SlotList};
 use super::wait;
 
@@ -37,7 +38,10 @@ pub(super) async fn look_up(
     request_headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let ids = ids(query.as_deref())?;
+    held::refuse(&api, &partner, "slots")?;
     let waited = reach(&api, &request_headers).await?;
+    // Again: the wait may have been long.
+    held::refuse(&api, &partner, "slots")?;
     let durable = api.parts.view.durable();
     let (mut slots, mut unknown) = (Vec::new(), Vec::new());
     for id in ids {

@@ -24,6 +24,14 @@ pub struct Feed {
     pub feed: String,
 }
 
+/// Why a feed is held: `approval`, `drift`, `guard`, `row_jump`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct Held {
+    pub partner: String,
+    pub feed: String,
+    pub reason: String,
+}
+
 /// A job: `full_cut`, `ledger_snapshot`, `purge`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct Job {
@@ -74,7 +82,7 @@ pub struct Counted {
     pub bookings: Gauge,
     pub feed_lag_ms: Family<Feed, Gauge>,
     pub feed_cursor: Family<Feed, Gauge>,
-    pub feed_halted: Family<Feed, Gauge>,
+    pub feed_held: Family<Held, Gauge>,
     pub poll_age_ms: Gauge,
     pub full_cut_age_s: Gauge,
     pub legacy_statements: Family<Legacy, Gauge>,
@@ -139,7 +147,7 @@ impl Default for Metrics {
         registry.register("bookings", "Bookings in the view, ended ones included", c.bookings.clone());
         registry.register("feed_lag_ms", "Now minus the feed's as-of, milliseconds", c.feed_lag_ms.clone());
         registry.register("feed_cursor", "Watermark of the feed", c.feed_cursor.clone());
-        registry.register("feed_halted", "1 where the feed stands still", c.feed_halted.clone());
+        registry.register("feed_held", "1 where the feed stands still for that reason", c.feed_held.clone());
         registry.register("freshness_seconds", "Lag of the feed when observed", freshness.clone());
         registry.register("poll_age_ms", "Age of the latest poll that is durable", c.poll_age_ms.clone());
         registry.register("full_cut_age_seconds", "Age of the latest full cut", c.full_cut_age_s.clone());

@@ -19,6 +19,7 @@ use slotbridge::durable::{Answer, Consumer, Durable, KnownKey, ReadFailed, Rende
 use slotbridge::intake::{Bounds, Intake, Macs, OpenToken, Opened};
 use slotbridge::privacy::Record;
 use slotbridge::publish::api::{FeedError, FeedInfo, FeedSource, Freshness, Page, PageQuery, Snapshot};
+use slotbridge::publish::{Hold, Served};
 use slotbridge::serve::{
     Access, Answered, Api, Door, Health, Partners, Parts, PersonTokens, ReceiptFault, RecordAccess, RecordFailed,
     SealFailed, SealedToken, Settings, TokenAccess, TokenLimits, bearer_digest, run,
@@ -172,6 +173,7 @@ impl Health for Seen {
 /// One item with number 41; the watermark is 50 and cursors before 10 are expired. Moving `tick` makes item 60.
 pub struct Feeds {
     pub tick: watch::Sender<Position>,
+    pub held: Mutex<BTreeMap<String, Hold>>,
 }
 
 impl FeedSource for Feeds {
@@ -184,11 +186,14 @@ impl FeedSource for Feeds {
             mapping_version: 3,
             content_digest: "ab".repeat(32),
             retention_days: 7,
-            halted: None,
+            holds: self.holds(&naver(), "slots"),
         }]
     }
 
     fn page(&self, _: &PartnerId, feed: &str, query: PageQuery) -> Result<Page, FeedError> {
+        if let Some(hold) = self.held.lock().unwrap().get(feed).filter(|hold| hold.served == Served::NotAtAll) {
+            return Err(FeedError::Held { reason: hold.reason });
+        }
         match (feed, query.after) {
             ("slots", Some(after)) if after < 10 => Err(FeedError::CursorExpired),
             ("slots", Some(after)) if (41..60).contains(&after) && *self.tick.borrow() >= Position(60) => {
@@ -218,6 +223,10 @@ impl FeedSource for Feeds {
 
     fn moved(&self, _: &PartnerId, _: &str) -> Option<watch::Receiver<Position>> {
         Some(self.tick.subscribe())
+    }
+
+    fn holds(&self, _: &PartnerId, feed: &str) -> Vec<Hold> {
+        self.held.lock().unwrap().get(feed).cloned().into_iter().collect()
     }
 
     fn freshness(&self, _: &PartnerId, _: &str, now: Timestamp) -> Option<Freshness> {
@@ -325,7 +334,7 @@ pub async fn start_over(
         spki_sha256: Vec::new(),
     };
     let partners = Arc::new(ArcSwap::from_pointee(Partners(vec![access("naver"), access("kakao")])));
-    let feeds = Arc::new(Feeds { tick: watch::channel(Position(50)).0 });
+    let feeds = Arc::new(Feeds { tick: watch::channel(Position(50)).0, held: Mutex::default() });
     let (seen, evidence) = (Arc::new(Seen::default()), Arc::new(Evidence::default()));
     let api = Api::new(Parts {
         settings,

@@ -2,6 +2,7 @@
 
 mod cursors;
 mod exact;
+mod holds;
 mod starts;
 mod threads;
 

@@ -149,17 +149,3 @@ fn a_ledger_that_lost_its_end_is_refused() {
     let error = opened.err().map(|error| error.code());
     assert_eq!(error, Some("feed_store_ahead_of_ledger"));
 }
-
-#[test]
-fn a_halted_feed_stands_still_and_catches_up() {
-    let (mut bridge, mut reader) = two_slots();
-    bridge.feeds.set_halted(&partner("naver"), "slots", Some("column changed".to_owned()));
-    bridge.world().put("a", 7);
-    bridge.tick();
-    assert_eq!(reader.follow(&bridge.feeds), Ok(Position(2)));
-    assert_eq!(bridge.feeds.feeds(&partner("naver"))[0].halted.as_deref(), Some("column changed"));
-    bridge.feeds.set_halted(&partner("naver"), "slots", None);
-    bridge.tick();
-    assert_eq!(reader.follow(&bridge.feeds), Ok(Position(3)));
-    assert_eq!(reader.held["s-a"].1, r#"{"free":7}"#);
-}
