@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use crate::domain::{BookingView, SlotKey, SlotView, Timestamp};
+use crate::mapping::FeedKind;
 use crate::privacy::{Projector, Record, Subject};
 
-use super::Project;
+use super::{Object, Project};
 
 /// A partner's compiled mappings of slots and bookings; a partner without one of them sees nothing of it.
 ///
@@ -28,6 +29,21 @@ impl Project for Mapped {
 
     fn booking(&self, booking: &BookingView) -> Option<Record> {
         self.bookings.as_ref()?.record(Subject::Booking(booking), booking.changed_at).ok().flatten()
+    }
+
+    fn passes(&self, kind: FeedKind, record: &Record, object: &Object) -> bool {
+        let (projector, around): (_, &[&str]) = match kind {
+            FeedKind::Slots => (&self.slots, &["slot_id", "distance_m", "cursor"]),
+            FeedKind::Bookings => (&self.bookings, &["id", "committed_cursor"]),
+            FeedKind::Sites | FeedKind::Eligibility => return false,
+        };
+        let Some(guard) = projector.as_ref().map(|projector| projector.guard()) else { return false };
+        guard.record(record).is_ok() && guard.answer(object.members(), around).is_ok()
+    }
+
+    fn passes_token(&self, token: &str) -> bool {
+        let projector = self.bookings.as_ref().or(self.slots.as_ref());
+        projector.is_some_and(|projector| projector.guard().token(token).is_ok())
     }
 }
 

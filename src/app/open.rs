@@ -33,11 +33,12 @@ use super::compiled::{Compiled, compile};
 use super::control::{Door, Snapshots};
 use super::desk::{Watched, Window};
 use super::files::Files;
+use super::guards::Alarms;
 use super::meter::{Condition, Counting, Meter};
 use super::outside::Outside;
 use super::threads::Threads;
 use super::tokens::{Recorded, Tokens};
-use super::{Capturing, Daemon, Running, StartFailed, proofs, settings};
+use super::{Capturing, Daemon, Running, StartFailed, guards, proofs, settings};
 
 /// Everything that is opened before anything runs.
 pub struct Opening {
@@ -57,6 +58,7 @@ pub struct Opening {
     desk: Watched,
     ledger: Ledger,
     metrics: Arc<Metrics>,
+    alarms: Arc<Alarms>,
 }
 
 impl Opening {
@@ -72,11 +74,15 @@ impl Opening {
         let register = Arc::new(Register::open(&files.register, missing)?);
         let kept = if is_new { evidence::IfMissing::Create } else { evidence::IfMissing::Refuse };
         let evidence = Evidence::open(&files.evidence, kept)?;
-        let compiled = compile(
-            &config.mappings.dir,
-            &Ports { tokens: Some(Arc::new(Random(register.clone()))), ..Ports::default() },
-        )?;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let metrics = Arc::new(Metrics::default());
+        let alarms = Arc::new(Alarms::new(metrics.clone(), clock.clone()));
+        let ports = Ports {
+            tokens: Some(Arc::new(Random(register.clone()))),
+            watch: guards::watch(config, alarms.clone())?,
+            ..Ports::default()
+        };
+        let compiled = compile(&config.mappings.dir, &ports)?;
         let view = Arc::new(View::default());
         let (intake, receiver) = Intake::new(settings::bounds(&config.intake));
         let (hot, hot_keys) = late_hot_keys();
@@ -97,7 +103,6 @@ impl Opening {
         let (desk, window) = Watched::new(desk);
         // Set once, here; reading it before gives no hot slots.
         let _ = hot.set(window.clone());
-        let metrics = Arc::new(Metrics::default());
         Ok(Opening {
             config: config.clone(),
             files,
@@ -115,6 +120,7 @@ impl Opening {
             desk,
             ledger,
             metrics,
+            alarms,
         })
     }
 
@@ -141,6 +147,7 @@ impl Opening {
         let durable = self.view.durable();
         let (plans, publishing) = (self.compiled.plans(), settings::publish(&self.config));
         let opened = publish::open(&self.files.feeds, publishing, plans, incarnation, durable, self.view.clone())?;
+        self.alarms.holds(opened.feeds.clone());
         let tokens = Arc::new(Tokens::open(&self.config, &self.compiled.set, self.clock.now())?);
         let partners: Vec<PartnerId> = self.compiled.set.partners().cloned().collect();
         let known = known_partners(&self.config, &self.compiled, &partners)?;

@@ -70,7 +70,8 @@ pub struct Hit {
 
 /// Is told of every hit, on the thread that was about to emit. Must not wait.
 pub trait Alarm: Send + Sync {
-    fn raised(&self, partner: &PartnerId, feed: FeedKind, hit: &Hit);
+    /// `feed` is none where a person token was stopped.
+    fn raised(&self, partner: &PartnerId, feed: Option<FeedKind>, hit: &Hit);
 }
 
 /// What all guards of a daemon share.
@@ -261,7 +262,7 @@ impl Guard {
     /// # Errors
     /// The first thing that must not leave; the alarm was told.
     pub fn record(&self, record: &Record) -> Result<(), Hit> {
-        self.told(self.look_at(record))
+        self.told(Some(self.kind), self.look_at(record))
     }
 
     /// Judges the rendered data of an item: exactly the approved fields, in their order, and nothing else.
@@ -269,7 +270,7 @@ impl Guard {
     /// # Errors
     /// As `record`.
     pub fn item(&self, data: &[u8]) -> Result<(), Hit> {
-        self.told(guard_bytes::object(data, &self.fields).map_err(schema))
+        self.told(Some(self.kind), guard_bytes::object(data, &self.fields).map_err(schema))
     }
 
     /// Judges an object of an answer: the members in `around` are the bridge's own, the others the approved fields,
@@ -282,7 +283,7 @@ impl Guard {
         members: impl Iterator<Item = (&'m str, Option<&'m Json>)>,
         around: &[&str],
     ) -> Result<(), Hit> {
-        self.told(self.members(members, around))
+        self.told(Some(self.kind), self.members(members, around))
     }
 
     /// Judges a person token that is about to be given out, and nothing but a token.
@@ -291,13 +292,13 @@ impl Guard {
     /// As `record`.
     pub fn token(&self, text: &str) -> Result<(), Hit> {
         let broken = || Hit { rule: GuardRule::Schema, field: Arc::from("person"), what: "not a person token" };
-        self.told(if is_person_token(text) { Ok(()) } else { Err(broken()) })
+        self.told(None, if is_person_token(text) { Ok(()) } else { Err(broken()) })
     }
 
-    fn told(&self, judged: Result<(), Hit>) -> Result<(), Hit> {
+    fn told(&self, feed: Option<FeedKind>, judged: Result<(), Hit>) -> Result<(), Hit> {
         judged.inspect_err(|hit| {
             if let Some(alarm) = &self.watch.alarm {
-                alarm.raised(&self.partner, self.kind, hit);
+                alarm.raised(&self.partner, feed, hit);
             }
         })
     }

@@ -187,8 +187,8 @@ fn a_canary_is_a_hit_wherever_texts_leave() {
 struct Heard(Mutex<Vec<String>>);
 
 impl Alarm for Heard {
-    fn raised(&self, partner: &PartnerId, feed: FeedKind, hit: &Hit) {
-        self.0.lock().unwrap().push(format!("{partner}.{} {hit}", feed.code()));
+    fn raised(&self, partner: &PartnerId, feed: Option<FeedKind>, hit: &Hit) {
+        self.0.lock().unwrap().push(format!("{partner}.{} {hit}", feed.map_or("token", FeedKind::code)));
     }
 }
 
@@ -206,7 +206,7 @@ fn the_alarm_is_told_of_every_hit_and_of_nothing_else() {
     let heard = heard.0.lock().unwrap();
     assert_eq!(
         *heard,
-        ["naver.slots L802: field slot_id: not as approved", "naver.slots L802: field person: not a person token"]
+        ["naver.slots L802: field slot_id: not as approved", "naver.token L802: field person: not a person token"]
     );
 }
 

@@ -11,12 +11,14 @@ use super::api::{FeedError, FeedInfo, FeedSource, Freshness, Page, PageQuery, Sn
 use super::fork::{Base, Look};
 use super::hold::{Board, Gate, Held, Hold, HoldReason, Served, served};
 use super::index::Index;
+use super::jump::Jumps;
 use super::plan::{FeedPlan, RETENTION_DAYS_MIN, RenderItem, Source};
 use super::publisher::Settings;
 use super::store::Row;
 use crate::domain::time::DAY_MS;
 use crate::domain::{ObjectName, PartnerId, Position, Timestamp};
 use crate::feed::{self, LIMIT_DEFAULT, LIMITS, PageUrl};
+use crate::privacy::Guard;
 use crate::view::View;
 
 /// Snapshots kept a feed, so that one that a partner was sent to is still there when it arrives.
@@ -48,6 +50,8 @@ pub(super) struct Feed {
     pub tick_ms: u32,
     pub retention_ms: i64,
     pub render: Arc<dyn RenderItem>,
+    pub guard: Option<Arc<Guard>>,
+    pub(super) jumps: Mutex<Jumps>,
     pub index: RwLock<Index>,
     pub moved: watch::Sender<Position>,
     /// Start of the newest poll whose changes are all published; 0 = not known.
@@ -67,6 +71,8 @@ impl Feed {
             tick_ms: plan.tick_ms,
             retention_ms: i64::from(plan.retention_days.max(RETENTION_DAYS_MIN)) * DAY_MS,
             render: plan.render.clone(),
+            guard: plan.guard.clone(),
+            jumps: Mutex::default(),
             moved: watch::channel(index.marks.watermark).0,
             index: RwLock::new(index),
             as_of: AtomicI64::new(row.as_of.0),
@@ -85,6 +91,8 @@ impl Feed {
             tick_ms: self.tick_ms,
             retention_ms: self.retention_ms,
             render: self.render.clone(),
+            guard: self.guard.clone(),
+            jumps: Mutex::default(),
             moved: watch::channel(index.marks.watermark).0,
             index: RwLock::new(index),
             as_of: AtomicI64::new(self.as_of.load(Ordering::Relaxed)),
@@ -260,6 +268,11 @@ impl Feeds {
             Some(hold) if served == Served::NotAtAll || !is_bound => Err(FeedError::Held { reason: hold.reason }),
             _ => Ok(()),
         }
+    }
+
+    /// The feed that is published for a reader, whatever it reads now.
+    pub(super) fn home(&self, partner: &PartnerId, feed: &str) -> Option<Arc<Feed>> {
+        self.reading(partner, feed).ok().map(|reading| reading.home.clone())
     }
 
     fn reading(&self, partner: &PartnerId, feed: &str) -> Result<&Reading, FeedError> {

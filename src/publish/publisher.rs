@@ -92,6 +92,8 @@ pub(super) struct Work {
     pub tick_at: Timestamp,
     /// Was compared with the view since the start.
     pub begun: bool,
+    /// Is it new, and its object's first full cut not published yet?
+    pub filling: bool,
     /// Somebody who is not held reads it.
     pub going: bool,
     /// Held readers that read it as it was, while others go on.
@@ -157,16 +159,18 @@ pub fn open(
             return Err(PublishError::AheadOfLedger { feeds: row.marks.watermark, ledger: durable });
         }
         let feed = Arc::new(Feed::new(&row, &plan, store.load(&row)?));
+        let due = checked(&feed, &plan, row.due);
         shared.insert(id, feed.clone());
         let tick_at = Timestamp(i64::MIN);
         work.push(Work {
             feed: feed.clone(),
-            due: row.due,
+            due,
             dirty: HashMap::new(),
             held: HashMap::new(),
             ticked_at: tick_at,
             tick_at,
             begun: false,
+            filling: due == Due::First,
             going: false,
             forks: Vec::new(),
         });
@@ -180,6 +184,19 @@ pub fn open(
         Publisher { store, work, inbox: inbox.clone(), view, feeds: feeds.clone(), gate, stats, durable };
     publisher.find_forks()?;
     Ok(Opened { publisher, consumer: Dirty(inbox.clone()), control: Control(inbox), feeds })
+}
+
+/// Published bytes that are not as approved are not shown: they are rendered anew, as after a change of the mapping.
+fn checked(feed: &Feed, plan: &FeedPlan, due: Due) -> Due {
+    match feed.is_as_approved() {
+        Err(hit) if due == Due::Resume => {
+            let (partner, name) = (plan.partner.as_str(), &*plan.name);
+            tracing::error!(partner, feed = name, %hit, "the feed store does not hold what was approved; it is rendered anew");
+            feed.write().visible = false;
+            Due::Compare
+        }
+        _ => due,
+    }
 }
 
 pub(super) fn count(counter: &AtomicU64, by: usize) {
