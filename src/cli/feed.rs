@@ -11,9 +11,9 @@ use crate::domain::PartnerId;
 
 #[derive(Debug, Subcommand)]
 pub enum FeedCommand {
-    /// The rows are right: publish a feed that is held for a row jump (L803). As much again is asked about again.
+    /// The rows are right: publish a feed that is held for a row jump (L804). As much again is asked about again.
     Confirm(Which),
-    /// Build a feed again that a guard stopped (L801, L802), once the cause is mended; what still must not leave stops it
+    /// Build a feed again that a guard stopped (L801 to L803), once the cause is mended; what still must not leave stops it
     /// again.
     Retry(Which),
 }

@@ -1,5 +1,5 @@
 //! The last look at what is about to leave: typed values against shapes of personal data and canaries, and what was
-//! rendered of them against the approved set of fields (rules L801 and L802).
+//! rendered of them against the approved set of fields (rules L801 to L803).
 //!
 //! Owns the expectation: which fields, in which order, of which JSON type, null or not, and out of which set where it
 //! is closed. It is derived from the approved closure alone, by other code than the one that renders, so that a defect
@@ -37,23 +37,26 @@ const ALL_FIELDS: &str = "*";
 /// What was broken. Row jumps are the publisher's to notice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum GuardRule {
-    /// L801: a canary, or a value shaped like personal data.
-    Value,
-    /// L802: not the approved fields.
+    /// L801: a value shaped like personal data.
+    Pattern,
+    /// L802: a text that was planted where nobody publishes from.
+    Canary,
+    /// L803: not the approved fields.
     Schema,
-    /// L803: far more or fewer rows than before.
+    /// L804: far more or fewer rows than before.
     RowJump,
 }
 
 impl GuardRule {
-    pub const ALL: [GuardRule; 3] = [GuardRule::Value, GuardRule::Schema, GuardRule::RowJump];
+    pub const ALL: [GuardRule; 4] = [GuardRule::Pattern, GuardRule::Canary, GuardRule::Schema, GuardRule::RowJump];
 
     /// The linter's id, also the label of the metric.
     pub fn id(self) -> &'static str {
         match self {
-            GuardRule::Value => "L801",
-            GuardRule::Schema => "L802",
-            GuardRule::RowJump => "L803",
+            GuardRule::Pattern => "L801",
+            GuardRule::Canary => "L802",
+            GuardRule::Schema => "L803",
+            GuardRule::RowJump => "L804",
         }
     }
 }
@@ -354,11 +357,11 @@ impl Guard {
         if !id.strip_prefix(&*self.prefix).is_some_and(is_id) {
             return Err(Hit { rule: GuardRule::Schema, field: field(), what: "not an id of this feed" });
         }
-        self.text(id, self.id_look).map_err(|what| Hit { rule: GuardRule::Value, field: field(), what })
+        self.text(id, self.id_look).map_err(|(rule, what)| Hit { rule, field: field(), what })
     }
 
     fn value(&self, expected: &Expected, value: &Json) -> Result<(), Hit> {
-        let found = |what| Hit { rule: GuardRule::Value, field: expected.name.clone(), what };
+        let found = |(rule, what)| Hit { rule, field: expected.name.clone(), what };
         let fits = match value {
             Json::Null => expected.may_be_null,
             Json::String(text) if expected.small.contains(&&**text) => true,
@@ -387,9 +390,9 @@ impl Guard {
         if fits { Ok(()) } else { Err(schema(Some(expected))) }
     }
 
-    fn text(&self, text: &str, look: Look) -> Result<(), &'static str> {
+    fn text(&self, text: &str, look: Look) -> Result<(), Broken> {
         if self.watch.canaries.is_in(text) {
-            return Err("holds a canary");
+            return Err((GuardRule::Canary, "holds a canary"));
         }
         match look {
             Look::None => Ok(()),
@@ -421,8 +424,11 @@ fn schema(expected: Option<&Expected>) -> Hit {
     Hit { rule: GuardRule::Schema, field, what: "not as approved" }
 }
 
-fn shaped(pattern: Pattern) -> &'static str {
-    match pattern {
+/// A rule and what breaks it.
+type Broken = (GuardRule, &'static str);
+
+fn shaped(pattern: Pattern) -> Broken {
+    let what = match pattern {
         Pattern::ResidentNumber => "is shaped like a resident registration number",
         Pattern::DriverLicence => "is shaped like a driver's licence number",
         Pattern::Mobile => "is shaped like a mobile number",
@@ -431,10 +437,11 @@ fn shaped(pattern: Pattern) -> &'static str {
         Pattern::Ci => "is shaped like a CI",
         Pattern::Di => "is shaped like a DI",
         Pattern::Card => "is shaped like a card number",
-    }
+    };
+    (GuardRule::Pattern, what)
 }
 
-fn no_personal_number(number: i64, look: Look) -> Result<(), &'static str> {
+fn no_personal_number(number: i64, look: Look) -> Result<(), Broken> {
     if look == Look::None || number.unsigned_abs() < 100_000_000_000 {
         return Ok(());
     }

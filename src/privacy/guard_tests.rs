@@ -84,7 +84,7 @@ fn a_personal_shape_in_a_public_column_is_a_hit_that_names_field_and_rule_only()
     for text in planted {
         for (column, field) in [("SITE_NM", "name"), ("SIDO_NM", "region"), ("OPEN_TM", "opens")] {
             let hit = projector.guard().record(&site(&set, &[(column, Value::text(text))])).unwrap_err();
-            assert_eq!((hit.rule, &*hit.field), (GuardRule::Value, field), "{text}");
+            assert_eq!((hit.rule, &*hit.field), (GuardRule::Pattern, field), "{text}");
             assert!(!hit.to_string().contains(text) && hit.to_string().starts_with("L801: field "), "{hit}");
         }
     }
@@ -177,7 +177,7 @@ fn a_canary_is_a_hit_wherever_texts_leave() {
     let projector = guarded(&set, FeedKind::Sites).with_ports(Ports { watch, ..Ports::default() });
     for text in ["카나리아-7", "서울카나리아-7의원", "xCNRY-0001"] {
         let hit = projector.guard().record(&site(&set, &[("ADDR", Value::text(text))])).unwrap_err();
-        assert_eq!((hit.rule, &*hit.field, hit.what), (GuardRule::Value, "address", "holds a canary"));
+        assert_eq!((hit.rule, &*hit.field, hit.what), (GuardRule::Canary, "address", "holds a canary"));
     }
     assert_eq!(projector.guard().record(&site(&set, &[("ADDR", Value::text("카나리아-8 CNRY-000"))])), Ok(()));
     assert!(Canaries::parse("short").is_err() && Canaries::new(vec!["long enough"; 257]).is_err());
@@ -206,7 +206,7 @@ fn the_alarm_is_told_of_every_hit_and_of_nothing_else() {
     let heard = heard.0.lock().unwrap();
     assert_eq!(
         *heard,
-        ["naver.slots L802: field slot_id: not as approved", "naver.token L802: field person: not a person token"]
+        ["naver.slots L803: field slot_id: not as approved", "naver.token L803: field person: not a person token"]
     );
 }
 

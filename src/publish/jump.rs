@@ -1,4 +1,4 @@
-//! Row jumps (L803): a feed that grows or shrinks far more than it should waits until somebody says that it is right.
+//! Row jumps (L804): a feed that grows or shrinks far more than it should waits until somebody says that it is right.
 //!
 //! Owns the measure and the question. Two builds lie 200 ms apart, and a cut of a legacy system arrives over many of
 //! them, so a build is compared with the feed of an hour ago and not with the build before: a loss of half the rows in

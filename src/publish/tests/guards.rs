@@ -102,7 +102,7 @@ fn a_renderer_that_adds_a_field_is_stopped_and_the_feed_stands_for_all_its_reade
         bridge.tick();
         for of in ["audit", "kakao"] {
             assert_eq!(seen(&bridge, of), before, "nothing of the build is published");
-            let text = "L802: field *: not as approved".to_owned();
+            let text = "L803: field *: not as approved".to_owned();
             assert_eq!(holds(&bridge, of), [(HoldReason::Guard, text)]);
         }
     }
@@ -185,10 +185,10 @@ fn a_loss_of_half_the_rows_waits_for_a_word_and_the_published_ones_stay() {
         bridge.world().commit(&gone);
         bridge.tick_after(300);
     }
-    let text = "L803: 3000 rows an hour ago, 1500 now; `slotbridge feed confirm` says that this is right".to_owned();
+    let text = "L804: 3000 rows an hour ago, 1500 now; `slotbridge feed confirm` says that this is right".to_owned();
     let found = holds(&bridge, "kakao");
     assert_eq!(found.len(), 1, "{found:?}");
-    assert!(found[0].1.starts_with("L803: 3000 rows an hour ago, ") && found[0].0 == HoldReason::RowJump, "{found:?}");
+    assert!(found[0].1.starts_with("L804: 3000 rows an hour ago, ") && found[0].0 == HoldReason::RowJump, "{found:?}");
     assert!(found[0].1.ends_with(&text[text.find(';').unwrap()..]));
     let published = live(&bridge);
     assert!(published >= 2_100, "{published}");
