@@ -111,7 +111,7 @@ async fn what_is_planted_in_a_public_column_leaves_by_no_route() {
     assert_eq!((status, &body["code"], &body["reason"]), (503, &json!("feed_held"), &json!("guard")), "{body}");
     let first_sent_at = SystemClock.now().rfc3339();
     let ask = json!({ "slot_id": bad, "person": token, "series": series, "first_sent_at": first_sent_at,
-        "alternatives": { "max": 5 } });
+        "alternatives": { "max": 5, "within_km": 50 } });
     let (status, bytes) =
         client.send(Method::POST, "/v1/bookings", Some("guards-0000000001"), Some(&ask)).await.unwrap();
     assert_eq!(status, 409, "{}", String::from_utf8_lossy(&bytes));
@@ -168,13 +168,16 @@ async fn a_jump_of_rows_waits_until_an_operator_confirms() {
     let before = fed["items"].as_u64().unwrap();
     let (code, text) = cli(&scene, &["feed", "confirm", "naver", "slots"]);
     assert_eq!(code, Some(1), "{text}");
-    // A release of the agency's gives every other slot a status that no mapping publishes.
-    let broken = format!("UPDATE TB_SLOT SET STAT_CD = '7', UPD_DT = {NOW} WHERE SLOT_NO % 2 = 0 OR SLOT_NO LIKE '%2'");
-    let rows = legacy(&scene).execute(&broken, []).unwrap();
-    assert!(rows > 1_500, "{rows}");
+    // A load that ran twice.
+    let twice = format!(
+        "INSERT INTO TB_SLOT SELECT 'J' || SLOT_NO, SITE_NO, SERIES_CD, RSV_DT, DUR_MI, VCN_CD, DOSE_NO, MIN_AGE, STAT_CD, \
+         CAPA_CNT, 0, EXT_QUOTA_CNT, OPEN_DT, CHRG_NM, RMK, REG_DT, {NOW}, REMAIN_CNT FROM TB_SLOT"
+    );
+    let rows = legacy(&scene).execute(&twice, []).unwrap() as u64;
+    assert!(rows > 3_000, "{rows}");
     let held = feed_until(&scene, "slots", |feed| is_held(feed, "row_jump")).await;
     assert!(held["held"][0]["text"].as_str().unwrap().starts_with("L804: "), "{held}");
-    assert!(held["items"].as_u64().unwrap() * 100 >= before * 65, "{held}");
+    assert!(held["items"].as_u64().unwrap() * 100 <= before * 131, "{held}");
     let deadline = Instant::now() + PATIENCE;
     let mut pause = tokio::time::interval(Duration::from_millis(100));
     // What comes while it waits may go as far again, and is then asked about again.
@@ -183,7 +186,7 @@ async fn a_jump_of_rows_waits_until_an_operator_confirms() {
         assert!(code == Some(0) || text.contains("not_asked"), "{text}");
         let (_, feeds) = scene.client(0).get("/v1/feeds").await;
         let feed = feeds["feeds"].as_array().unwrap().iter().find(|feed| feed["name"] == "slots").unwrap().clone();
-        if feed["items"].as_u64().unwrap() + 1_500 < before && feed["halted"].is_null() {
+        if feed["items"].as_u64().unwrap() > before + rows * 9 / 10 && feed["halted"].is_null() {
             break;
         }
         assert!(Instant::now() < deadline, "{feed}\n{}", scene.log());
