@@ -18,19 +18,15 @@ use serde_json::Value as Json;
 
 use crate::domain::time::HOUR_MS;
 use crate::domain::{PartnerId, Timestamp};
-use crate::mapping::catalogue::Derived;
 use crate::mapping::pattern::{self, Pattern};
 use crate::mapping::policy::GuardLimits;
-use crate::mapping::transform::Scalar;
-use crate::mapping::{Class, Column, ColumnType, FeedKind, Op, Role, Table, Transform};
+use crate::mapping::{FeedKind, Op};
 
+pub use super::canaries::{BadCanary, CANARIES_MAX, CANARY_BYTES_MIN, Canaries};
+use super::expected::{Expected, Look, Shape, look};
 use super::guard_bytes;
 use super::{Closure, Record};
 
-/// Canaries that a file may name. Each costs a comparison where its first byte is met.
-pub const CANARIES_MAX: usize = 256;
-/// Shorter ones would be met by chance.
-pub const CANARY_BYTES_MIN: usize = 6;
 /// Field of a hit that is about no field of the mapping.
 const ALL_FIELDS: &str = "*";
 
@@ -84,122 +80,6 @@ pub struct Watch {
     pub alarm: Option<Arc<dyn Alarm>>,
 }
 
-/// Texts that are planted where nobody publishes from, and therefore never leave.
-#[derive(Default)]
-pub struct Canaries {
-    texts: Vec<Box<str>>,
-    /// Is a byte the first of a canary?
-    starts: Vec<bool>,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum BadCanary {
-    #[error("a canary has {CANARY_BYTES_MIN} bytes at least")]
-    Short,
-    #[error("at most {CANARIES_MAX} canaries are looked for")]
-    Many,
-}
-
-impl Canaries {
-    /// # Errors
-    /// Too short or too many.
-    pub fn new<'t>(texts: impl IntoIterator<Item = &'t str>) -> Result<Canaries, BadCanary> {
-        let texts: Vec<Box<str>> = texts.into_iter().map(Box::from).collect();
-        if texts.len() > CANARIES_MAX {
-            return Err(BadCanary::Many);
-        }
-        if texts.iter().any(|text| text.len() < CANARY_BYTES_MIN) {
-            return Err(BadCanary::Short);
-        }
-        let mut starts = vec![false; if texts.is_empty() { 0 } else { 256 }];
-        for text in &texts {
-            starts[usize::from(text.as_bytes()[0])] = true;
-        }
-        Ok(Canaries { texts, starts })
-    }
-
-    /// One canary a line; empty lines and those that begin with `#` are none.
-    ///
-    /// # Errors
-    /// As `new`.
-    pub fn parse(file: &str) -> Result<Canaries, BadCanary> {
-        let lines = file.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
-        Canaries::new(lines)
-    }
-
-    pub fn len(&self) -> usize {
-        self.texts.len()
-    }
-
-    pub fn is_empty(&self) -> bool {
-        self.texts.is_empty()
-    }
-
-    pub fn is_in(&self, text: &str) -> bool {
-        if self.texts.is_empty() {
-            return false;
-        }
-        let bytes = text.as_bytes();
-        bytes.iter().enumerate().any(|(at, byte)| {
-            self.starts[usize::from(*byte)]
-                && self.texts.iter().any(|canary| bytes[at..].starts_with(canary.as_bytes()))
-        })
-    }
-}
-
-/// Which shapes of personal data a text is searched for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Look {
-    All,
-    /// Published telephones of sites: every shape but that one.
-    SitePhone,
-    /// Made by the bridge, or the reader's own.
-    None,
-}
-
-/// What a value of a field may be.
-#[derive(Debug, Clone, PartialEq)]
-pub(super) enum Shape {
-    /// One value, and its JSON.
-    Exact(Json, Box<[u8]>),
-    Text {
-        prefix: Arc<str>,
-        look: Look,
-    },
-    /// The bridge's own codes: lower-case letters and `_`.
-    Word,
-    /// Sorted, with the JSON of each.
-    OneOf(Vec<(Arc<str>, Box<[u8]>)>),
-    Whole {
-        step: i64,
-        low: i64,
-        high: i64,
-        look: Look,
-    },
-    Decimal,
-    /// RFC 3339 with `+09:00`, a multiple of this since midnight in Seoul.
-    Instant {
-        step_ms: i64,
-    },
-    /// So many lower-case hex digits.
-    Hex(usize),
-    PersonToken,
-}
-
-#[derive(Debug, Clone, PartialEq)]
-pub(super) struct Expected {
-    pub name: Arc<str>,
-    /// `"name":`
-    pub key: Box<[u8]>,
-    pub shape: Shape,
-    pub may_be_null: bool,
-    /// What a slot of few places shows instead, as a JSON text.
-    pub small: &'static [&'static str],
-}
-
-/// What small slots show where `FREE` is published, whatever the transform.
-const SMALL: &[&str] = &["0", "1+"];
-
 /// The expectation of one mapping. Cheap to ask; shared by every route.
 #[derive(Clone)]
 pub struct Guard {
@@ -217,23 +97,7 @@ impl Guard {
     pub fn of(closure: &Closure) -> Option<Guard> {
         let mapping = &closure.mapping;
         let published = mapping.fields.iter().filter(|field| field.transform.op() != Op::Drop);
-        let fields = published.map(|field| {
-            let meaning = field.transform.meaning().ok()?;
-            let column = match &field.source {
-                Some(source) => Some(closure.object.column(source.get_ref())?),
-                None => None,
-            };
-            let name: Arc<str> = Arc::from(field.name.get_ref().as_str());
-            let free = Some(Derived::Free);
-            let small = column.filter(|column| has_small(closure) && derived(closure, column) == free);
-            Some(Expected {
-                key: format!("\"{name}\":").into_bytes().into_boxed_slice(),
-                name,
-                shape: shape(closure, &meaning, column)?,
-                may_be_null: may_be_null(closure, &meaning, column),
-                small: if small.is_some() { SMALL } else { &[] },
-            })
-        });
+        let fields = published.map(|field| Expected::of(closure, field));
         let id = closure.object.column(mapping.feed.id.source.get_ref())?;
         Some(Guard {
             partner: closure.partner_id().clone(),
@@ -482,102 +346,4 @@ fn is_person_token(text: &str) -> bool {
         && sealed.len() == 32
         && sealed.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'))
         && parts.next().is_none()
-}
-
-fn derived(closure: &Closure, column: &Column) -> Option<Derived> {
-    let found = column.derived.then(|| Derived::find(closure.object.name.as_str(), &column.name));
-    found.flatten().map(|(derived, _)| derived)
-}
-
-/// Do slots of few places show less than the mapping says?
-fn has_small(closure: &Closure) -> bool {
-    let rule = &closure.policy.small_slots;
-    rule.capacity_max > 0 && !rule.exempt_roles.contains(&closure.partner.role)
-}
-
-fn look(closure: &Closure, column: &Column) -> Look {
-    match derived(closure, column) {
-        Some(Derived::BookingSlot | Derived::BookingSeries | Derived::LegacyRef) => Look::All,
-        Some(_) => Look::None,
-        None if column.class == Class::OrgPublic => Look::SitePhone,
-        None => Look::All,
-    }
-}
-
-fn may_be_null(closure: &Closure, meaning: &Transform, column: Option<&Column>) -> bool {
-    let Some(column) = column else { return false };
-    match (meaning, derived(closure, column)) {
-        (Transform::Const { .. } | Transform::PersonToken, _) => false,
-        (_, Some(derived)) => matches!(derived, Derived::PartnerRef | Derived::LegacyRef | Derived::EndReason),
-        (_, None) => column.role != Some(Role::Key),
-    }
-}
-
-fn encoded(text: &str) -> Box<[u8]> {
-    Json::from(text).to_string().into_bytes().into_boxed_slice()
-}
-
-fn one_of<'t>(texts: impl IntoIterator<Item = &'t str>) -> Shape {
-    let mut set: Vec<(Arc<str>, Box<[u8]>)> = texts.into_iter().map(|text| (Arc::from(text), encoded(text))).collect();
-    set.sort();
-    set.dedup();
-    Shape::OneOf(set)
-}
-
-/// The values that a table can give; `None` where the closure lacks it.
-fn values(table: Option<&Table>, from: impl Fn(&Table) -> Option<(String, String)>) -> Option<Shape> {
-    let table = table?;
-    let (key, value) = from(table)?;
-    let pairs = table.pairs(&key, &value)?;
-    Some(one_of(pairs.values().map(|value| &**value)))
-}
-
-fn whole(step: i64, low: i64, high: i64, look: Look) -> Shape {
-    Shape::Whole { step: step.max(1), low, high, look }
-}
-
-fn shape(closure: &Closure, meaning: &Transform, column: Option<&Column>) -> Option<Shape> {
-    let first = |table: &Table, at: usize| table.columns.get(at).cloned();
-    Some(match meaning {
-        Transform::Drop => return None,
-        Transform::Const { value } => {
-            let value = match value {
-                Scalar::Bool(b) => Json::from(*b),
-                Scalar::Int(n) => Json::from(*n),
-                Scalar::Text(text) => Json::from(text.as_str()),
-            };
-            let bytes = value.to_string().into_bytes().into_boxed_slice();
-            Shape::Exact(value, bytes)
-        }
-        Transform::Keep { prefix } => kept(closure, column?, prefix),
-        Transform::Enum { table } => {
-            values(closure.tables.get(&format!("tables/{table}")), |table| Some((first(table, 0)?, first(table, 1)?)))?
-        }
-        Transform::Lookup { table, key, value } => {
-            values(closure.tables.get(&format!("tables/{table}")), |_| Some((key.clone(), value.clone())))?
-        }
-        Transform::Generalize { hierarchy, level } => {
-            values(closure.tables.get(&format!("hierarchies/{hierarchy}")), |table| {
-                Some((first(table, 0)?, level.clone()))
-            })?
-        }
-        Transform::Bucket { labels, .. } => one_of(labels.iter().map(String::as_str)),
-        Transform::RoundTime { step_ms } => Shape::Instant { step_ms: *step_ms },
-        Transform::RoundNum { step } => whole(*step, i64::MIN, i64::MAX, look(closure, column?)),
-        Transform::TopBottom { low, high } => whole(1, *low, *high, look(closure, column?)),
-        Transform::TokenRandom { bits, .. } => Shape::Hex((*bits as usize).div_ceil(4)),
-        Transform::PersonToken => Shape::PersonToken,
-    })
-}
-
-fn kept(closure: &Closure, column: &Column, prefix: &str) -> Shape {
-    match (derived(closure, column), column.kind) {
-        (Some(Derived::BookingStatus | Derived::BookingSync | Derived::EndReason), _) => Shape::Word,
-        (Some(Derived::Bookable), _) => one_of(["Y", "N"]),
-        (Some(Derived::SlotVersion | Derived::BookingSlotVersion), _) if prefix.is_empty() => Shape::Hex(8),
-        (_, ColumnType::Text) => Shape::Text { prefix: Arc::from(prefix), look: look(closure, column) },
-        (_, ColumnType::Integer) => whole(1, i64::MIN, i64::MAX, look(closure, column)),
-        (_, ColumnType::Decimal) => Shape::Decimal,
-        (_, ColumnType::Time) => Shape::Instant { step_ms: 1 },
-    }
 }

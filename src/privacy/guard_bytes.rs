@@ -3,7 +3,8 @@
 //! Not a JSON parser: the renderer writes without white space and in order, so whatever else stands there is wrong.
 //! It reads each byte once, which is why every item can be looked at.
 
-use super::guard::{Expected, Shape, is_instant};
+use super::expected::{Expected, Shape};
+use super::guard::is_instant;
 
 /// Is `data` an object of exactly these fields? `Err`: the field at which it is not; `None`: its frame.
 pub(super) fn object<'f>(data: &[u8], fields: &'f [Expected]) -> Result<(), Option<&'f Expected>> {

@@ -7,8 +7,10 @@
 //! `Issue` and publishes nothing; an issue names a field and never holds a value.
 #![cfg_attr(not(test), deny(clippy::disallowed_methods, clippy::disallowed_types, clippy::iter_over_hash_type))]
 
+mod canaries;
 mod closure;
 mod digest;
+mod expected;
 pub mod guard;
 mod guard_bytes;
 #[cfg(test)]
