@@ -15,6 +15,7 @@ mod desk;
 mod doctor;
 mod examine;
 mod files;
+mod guards;
 mod in_force;
 mod jobs;
 mod meter;
@@ -160,6 +161,8 @@ pub enum StartFailed {
     Socket { path: PathBuf, source: std::io::Error },
     #[error("the ledger does not say in which life its first entries were written")]
     Lives,
+    #[error("the canaries of {path} cannot be used: {cause}")]
+    Canaries { path: PathBuf, cause: String },
     #[error("a thread could not be started")]
     Thread { source: std::io::Error },
     /// One screen: what is missing and where to put it.
@@ -188,6 +191,7 @@ impl StartFailed {
             StartFailed::Listen(error) => error.code(),
             StartFailed::Observe { .. } => "observe_address",
             StartFailed::Socket { .. } => "admin_socket",
+            StartFailed::Canaries { .. } => "canaries",
             StartFailed::Lives => "ledger_lives",
             StartFailed::Thread { .. } => "thread",
             StartFailed::OracleClient { .. } => "oracle_client",

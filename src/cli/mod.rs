@@ -10,6 +10,7 @@ mod config;
 mod conflicts;
 mod demo;
 mod docs;
+mod feed;
 mod findings;
 mod init;
 mod ledger;
@@ -104,6 +105,9 @@ enum Command {
     /// What is read of the legacy system.
     #[command(subcommand)]
     Capture(capture::CaptureCommand),
+    /// A feed that the bridge has stopped by itself: say that its rows are right, or try again.
+    #[command(subcommand)]
+    Feed(feed::FeedCommand),
     /// What an operator must know: bookings that were displaced, slots over-run, units lost; with what to do.
     Conflicts(conflicts::ConflictsArgs),
     /// The ledger: check it, read it, shorten the next start.
@@ -168,6 +172,7 @@ fn run(command: Command, out: &mut Out) -> Result<Exit, Failed> {
         Command::Config(command) => config::config(&command, out),
         Command::Allotment(command) => allotment::allotment(&command, out),
         Command::Capture(command) => capture::capture(&command, out),
+        Command::Feed(command) => feed::feed(&command, out),
         Command::Conflicts(args) => conflicts::conflicts(&args, out),
         Command::Ledger(command) => ledger::ledger(&command, out),
         Command::Backup(args) => ledger::backup(&args, out),
