@@ -27,7 +27,7 @@ fn mend(t: &mut Table) -> Op {
 
 fn fence(t: &mut Table, last_op: Option<(u64, Position)>, ours: bool) -> Agreement {
     let last_op = last_op.map(|(life, position)| OpId { incarnation: Incarnation(life), position });
-    let after = t.step(Event::Fence { ticket: 0, last_op, ours });
+    let after = t.step(Event::Fence { ticket: 0, last_op, applied: 0, ours });
     after
         .into_iter()
         .find_map(|a| if let After::Fenced { agreement, .. } = a { Some(agreement) } else { None })

@@ -63,7 +63,9 @@ impl Book {
             What::Settled { slot, granted, last_op } => {
                 let no = self.slot_no_or_new(slot);
                 let of = self.slot_mut(no);
-                (of.last_op, of.idle_op, of.unsettled) = (*last_op, None, false);
+                // After a lost life of the ledger an op of ours may turn out to have come after the one of that life.
+                let ours = of.last_op.filter(|_| !of.unsettled && of.rewound.is_none());
+                (of.last_op, of.idle_op, of.unsettled) = (*last_op, ours, false);
                 self.apply_granted(position, slot, *granted)
             }
             What::Eroded { slot } => {
@@ -106,6 +108,10 @@ impl Book {
                 Ok(())
             }
             What::LegacyRewound { after } => self.apply_rewound(position, at, *after),
+            What::Applied { count } => {
+                self.applied = *count;
+                Ok(())
+            }
             What::Switched { control } => {
                 self.control = *control;
                 Ok(())

@@ -77,10 +77,12 @@ pub(super) struct Slot {
     pub cut_off: Option<Timestamp>,
     /// Op that changed the escrow last, as far as we were told; tells facts that are older than our own ops.
     pub last_op: Option<Position>,
-    /// A later mend that found nothing to do: the legacy system may name it or `last_op`, both mean the same content.
+    /// A later mend that found nothing to do: the legacy system may name it or `last_op`, both mean the same content. Or
+    /// our own newest op where `last_op` is one of a lost life (rule 32): either may be the newest.
     pub idle_op: Option<Position>,
     /// Entry that told an op's outcome last.
     pub done: Position,
+    pub done_at: Timestamp,
     /// Ops without an outcome.
     pub ops: u32,
     /// Class of the slot, kept when its row is gone.
@@ -127,6 +129,7 @@ impl Slot {
             last_op: None,
             idle_op: None,
             done: Position::ZERO,
+            done_at: Timestamp(i64::MIN),
             ops: 0,
             class: None,
             strangers: 0,
@@ -304,6 +307,8 @@ pub(super) struct Book {
     pub pending: u32,
     /// Newest op that the legacy system has applied.
     pub newest: Position,
+    /// Ops that the legacy system had applied, as far as it told.
+    pub applied: u64,
     /// Positions [from, until) of lives that a restore of the ledger gave up.
     pub given_up: Vec<(Position, Position)>,
     pub control: Control,
@@ -440,6 +445,13 @@ impl Book {
         let named = fact.and_then(|fact| fact.last_op).map(|op| op.position);
         // An op of ours that came after it makes the fact an old one.
         named.is_some_and(|op| Some(op) > slot.last_op && self.is_given_up(op))
+    }
+
+    /// Was an op of the slot told since the life that `is_beyond` speaks of was lost? Then it may have run before or
+    /// after the op that the fact names; ids do not tell.
+    pub fn is_overtaken(&self, slot: &Slot) -> bool {
+        let named = slot.fact.as_ref().and_then(|fact| fact.last_op).map(|op| op.position);
+        self.is_beyond(slot) && named.is_some_and(|op| slot.done > op)
     }
 
     /// What may be sold now.

@@ -73,6 +73,9 @@ pub enum What {
     Settled { slot: SlotKey, granted: u32, last_op: Option<Position> },
     /// The legacy system was restored to where op `after` was its newest: what came later is driven again (rule 28).
     LegacyRewound { after: Position },
+    /// So many ops the legacy system had applied when it told of the ones whose outcomes follow. A restore that loses
+    /// any of them is behind this count, whichever ids it loses.
+    Applied { count: u64 },
     /// The agency's switch was turned (rule 33).
     Switched { control: Control },
     /// The agency asked for units: none of the slot (or of any) is taken before `until`.

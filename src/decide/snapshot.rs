@@ -29,6 +29,7 @@ pub struct Snapshot {
     ops: Vec<Op>,
     reached: Vec<(Position, Timestamp)>,
     newest: Position,
+    applied: u64,
     control: Control,
     held_until: Timestamp,
     conflicts: Vec<Conflict>,
@@ -44,6 +45,7 @@ struct SlotOutcome {
     last_op: Option<Position>,
     idle_op: Option<Position>,
     done: Position,
+    done_at: Timestamp,
     eroded: bool,
     mend_tries: u32,
     mended_at: Timestamp,
@@ -64,6 +66,7 @@ impl Desk {
             last_op: slot.last_op,
             idle_op: slot.idle_op,
             done: slot.done,
+            done_at: slot.done_at,
             eroded: slot.eroded,
             mend_tries: slot.mend_tries,
             mended_at: slot.mended_at,
@@ -87,6 +90,7 @@ impl Desk {
             ops: self.book.ops.values().map(|pending| pending.op.clone()).collect(),
             reached: self.reached.clone(),
             newest: self.book.newest,
+            applied: self.book.applied,
             control: self.book.control,
             held_until: self.book.held_until,
             conflicts: self.book.conflicts.iter().cloned().collect(),
@@ -163,6 +167,7 @@ impl Desk {
             slot.last_op = outcome.last_op;
             slot.idle_op = outcome.idle_op;
             slot.done = outcome.done;
+            slot.done_at = outcome.done_at;
             slot.eroded = outcome.eroded;
             slot.mend_tries = outcome.mend_tries;
             slot.mended_at = outcome.mended_at;
@@ -205,6 +210,7 @@ impl Desk {
         }
         book.index_converts();
         book.newest = snapshot.newest;
+        book.applied = snapshot.applied;
         book.control = snapshot.control;
         book.held_until = snapshot.held_until;
         book.conflicts = snapshot.conflicts.into();

@@ -440,7 +440,10 @@ fn the_agency_is_read_in_two_statements() {
     let before = w.tables.sent;
     let told = agency(&mut w.tables).map_err(LegacyError::from).unwrap();
     assert_eq!(w.tables.sent - before, 2);
-    assert_eq!((told.control, told.fence), (crate::domain::Control::Run, Fence { last_op: None, open: true }));
+    assert_eq!(
+        (told.control, told.fence),
+        (crate::domain::Control::Run, Fence { last_op: None, applied: 0, open: true })
+    );
     let slot = SlotKey::new("S1").unwrap();
     assert_eq!(told.releases, [ReleaseRequest { id: 8, slot: None }, ReleaseRequest { id: 7, slot: Some(slot) }]);
 }
