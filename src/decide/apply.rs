@@ -43,10 +43,11 @@ impl Book {
                 Ok(())
             }
             What::Cancelled { booking, coalesced } => self.apply_cancelled(position, at, *booking, *coalesced),
-            What::TakeAsked { slot, units } => {
+            What::TakeAsked { slot, units, mode } => {
                 let no = self.slot_no_or_new(slot);
                 self.slot_mut(no).units.taking += units;
                 self.slot_mut(no).demand = 0;
+                self.slot_mut(no).taken_as = Some(*mode);
                 self.add_op(Op { position, slot: slot.clone(), what: OpWhat::Take { units: *units } }, None);
                 Ok(())
             }
@@ -63,9 +64,7 @@ impl Book {
             What::Settled { slot, granted, last_op } => {
                 let no = self.slot_no_or_new(slot);
                 let of = self.slot_mut(no);
-                // After a lost life of the ledger an op of ours may turn out to have come after the one of that life.
-                let ours = of.last_op.filter(|_| !of.unsettled && of.rewound.is_none());
-                (of.last_op, of.idle_op, of.unsettled) = (*last_op, ours, false);
+                (of.last_op, of.idle_op, of.unsettled) = (*last_op, None, false);
                 self.apply_granted(position, slot, *granted)
             }
             What::Eroded { slot } => {

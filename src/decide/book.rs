@@ -11,8 +11,9 @@ use foldhash::fast::FixedState;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::{
-    BookingId, Control, EndReason, KeyMac, ObjectName, PartnerId, PersonNo, PersonRef, Position, ReceiptMac,
-    ReservationKey, Row, SeriesId, SiteFact, SiteKey, SlotFact, SlotKey, SlotStatus, SlotVersion, SlotView, Timestamp,
+    AllotmentMode, BookingId, Control, EndReason, KeyMac, ObjectName, PartnerId, PersonNo, PersonRef, Position,
+    ReceiptMac, ReservationKey, Row, SeriesId, SiteFact, SiteKey, SlotFact, SlotKey, SlotStatus, SlotVersion, SlotView,
+    Timestamp,
 };
 
 pub(super) use super::booking::Booking;
@@ -77,16 +78,16 @@ pub(super) struct Slot {
     pub cut_off: Option<Timestamp>,
     /// Op that changed the escrow last, as far as we were told; tells facts that are older than our own ops.
     pub last_op: Option<Position>,
-    /// A later mend that found nothing to do: the legacy system may name it or `last_op`, both mean the same content. Or
-    /// our own newest op where `last_op` is one of a lost life (rule 32): either may be the newest.
+    /// A later mend that found nothing to do: the legacy system may name it or `last_op`, both mean the same content.
     pub idle_op: Option<Position>,
     /// Entry that told an op's outcome last.
     pub done: Position,
-    pub done_at: Timestamp,
     /// Ops without an outcome.
     pub ops: u32,
     /// Class of the slot, kept when its row is gone.
     pub class: Option<Arc<str>>,
+    /// How its units were taken.
+    pub taken_as: Option<AllotmentMode>,
     /// Active reservations by ops of a lost life of the ledger (rule 32) or of another ledger. From facts.
     pub strangers: u32,
     /// The newest op that the fact names is of another ledger.
@@ -96,9 +97,10 @@ pub(super) struct Slot {
     pub mending: Option<Position>,
     pub mend_tries: u32,
     pub mended_at: Timestamp,
-    /// The legacy system was restored and what it holds for the slot has not been seen since: frozen.
+    /// The legacy system was restored, or the ledger was and an op from before was told since; what the legacy system
+    /// holds for the slot has not been seen since: frozen.
     pub unsettled: bool,
-    /// Entry that told of a restore of the legacy system, until an op asked later changed the escrow: whatever op a fact
+    /// Entry that told of a restore of the legacy system or began a life of the ledger, until an op asked later changed the escrow: whatever op a fact
     /// names is its newest. Ops driven again do not count: one that was not lost only repeats its answer.
     pub rewound: Option<Position>,
     /// A fact of the slot was taken since.
@@ -129,9 +131,9 @@ impl Slot {
             last_op: None,
             idle_op: None,
             done: Position::ZERO,
-            done_at: Timestamp(i64::MIN),
             ops: 0,
             class: None,
+            taken_as: None,
             strangers: 0,
             named_strange: false,
             eroded: false,
@@ -423,6 +425,13 @@ impl Book {
         self.given_up.iter().any(|(from, until)| (*from..*until).contains(&op))
     }
 
+    /// Where the life began in which `told` stands, if the op was asked before a restore of the ledger. It may have run in
+    /// the lost life, before or after others of its slot there: which came last, ids do not tell.
+    pub fn outlived(&self, op: Position, told: Position) -> Option<Position> {
+        let begins = self.given_up.iter().filter(|(from, until)| op < *from && *until <= told).map(|(_, until)| *until);
+        begins.max()
+    }
+
     /// Is the row that the op wrote active? `None` before a fact told.
     pub fn row_of(&self, op: Position) -> Option<bool> {
         self.by_op.get(&op).map(|(_, active)| *active)
@@ -445,13 +454,6 @@ impl Book {
         let named = fact.and_then(|fact| fact.last_op).map(|op| op.position);
         // An op of ours that came after it makes the fact an old one.
         named.is_some_and(|op| Some(op) > slot.last_op && self.is_given_up(op))
-    }
-
-    /// Was an op of the slot told since the life that `is_beyond` speaks of was lost? Then it may have run before or
-    /// after the op that the fact names; ids do not tell.
-    pub fn is_overtaken(&self, slot: &Slot) -> bool {
-        let named = slot.fact.as_ref().and_then(|fact| fact.last_op).map(|op| op.position);
-        self.is_beyond(slot) && named.is_some_and(|op| slot.done > op)
     }
 
     /// What may be sold now.

@@ -161,7 +161,7 @@ impl Desk {
         };
         let mode = match self.book.slot_no(&op.slot) {
             _ if of_booking => AllotmentMode::OnRequest,
-            Some(no) => self.mode(no),
+            Some(no) => self.mode_of_units(no),
             None => self.policy.mode,
         };
         Some(Given { op, mode, honour })

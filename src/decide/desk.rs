@@ -201,6 +201,9 @@ impl Desk {
         let eroded = result == (OpResult::Rejected { reason: Rejection::EscrowEroded });
         self.persist(What::OpDone { op, result }, effects);
         let no = self.book.slot_no_or_new(&done.slot);
+        if self.book.slot(no).unsettled {
+            self.settle_at.get_or_insert(self.now.plus_ms(self.policy.settle_ms));
+        }
         let mut is_told = true;
         match done.what {
             OpWhat::Take { .. } if emptied => {

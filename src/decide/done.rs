@@ -24,7 +24,7 @@ impl Book {
         let of_person = self.person_of(&done.what);
         let no = self.slot_no_or_new(&done.slot);
         self.drop_op(op, of_person);
-        self.note_newest(no, position, at, &done, result);
+        self.note_newest(no, position, &done, result);
         match done.what {
             OpWhat::Take { units } => {
                 let account = &mut self.slot_mut(no).units;
@@ -49,12 +49,13 @@ impl Book {
     }
 
     /// Which op changed the escrow last, and how far the legacy system has come.
-    fn note_newest(&mut self, no: SlotNo, position: Position, at: Timestamp, done: &Op, result: &OpResult) {
+    fn note_newest(&mut self, no: SlotNo, position: Position, done: &Op, result: &OpResult) {
         if !matches!(result, OpResult::Rejected { reason } if !reason.is_of_legacy()) {
             self.newest = self.newest.max(done.position);
         }
+        let outlived = self.outlived(done.position, position);
         let slot = self.slot_mut(no);
-        (slot.done, slot.done_at) = (position, at);
+        slot.done = position;
         if matches!(done.what, OpWhat::Place { .. }) {
             return;
         }
@@ -63,6 +64,9 @@ impl Book {
         } else if result.moved_units() {
             (slot.last_op, slot.idle_op) = (Some(done.position), None);
             slot.rewound = slot.rewound.filter(|told| *told > done.position);
+            if outlived.is_some() {
+                (slot.unsettled, slot.rewound, slot.seen) = (true, slot.rewound.max(outlived), false);
+            }
         }
     }
 

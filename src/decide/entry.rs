@@ -5,8 +5,8 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::{
-    BodyMac, BookingId, Control, EndReason, KeyMac, PartnerId, PersonRef, Position, ReceiptMac, Refusal, SeriesId,
-    SlotKey, SlotVersion, Timestamp,
+    AllotmentMode, BodyMac, BookingId, Control, EndReason, KeyMac, PartnerId, PersonRef, Position, ReceiptMac, Refusal,
+    SeriesId, SlotKey, SlotVersion, Timestamp,
 };
 
 /// One entry. `Facts` and `Reserve` cover the positions [position, position + count).
@@ -40,7 +40,12 @@ pub enum What {
     /// The partner cancelled. `coalesced`: the convert was not claimed yet and is dropped with it; else this position names a cancel op.
     Cancelled { booking: BookingId, coalesced: bool },
     /// A take op: up to `units` are wanted.
-    TakeAsked { slot: SlotKey, units: u32 },
+    TakeAsked {
+        slot: SlotKey,
+        units: u32,
+        /// How the units are taken, and whatever becomes of them is written.
+        mode: AllotmentMode,
+    },
     /// A return op: `units` go back to the native seller.
     ReturnAsked { slot: SlotKey, units: u32 },
     /// The agency assigned units (mode `quota`): `granted` is the slot's account from now on.

@@ -34,16 +34,8 @@ impl Desk {
             return;
         }
         let beyond = self.book.is_beyond(slot);
-        if !(slot.is_level() || (beyond && slot.ops == 0)) {
+        if !(slot.is_level() || (beyond && slot.ops == 0 && !slot.unsettled)) {
             return;
-        }
-        if self.book.is_overtaken(slot) {
-            // Either an op of ours came later, then a fact that names it is on its way; or it had run in the lost life.
-            let due = slot.done_at.plus_ms(self.policy.settle_ms);
-            if self.now < due {
-                self.settle_at.get_or_insert(due);
-                return;
-            }
         }
         // Units that were sold meanwhile are honoured: their converts will find whether the escrow still has them.
         let granted = fact.escrow_units.saturating_add(slot.units.converted).max(slot.units.in_use());

@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::domain::{BookingId, Control, Fact, KeyMac, PartnerId, Position, ReceiptMac, SlotKey, Timestamp, Touched};
+use crate::domain::{
+    AllotmentMode, BookingId, Control, Fact, KeyMac, PartnerId, Position, ReceiptMac, SlotKey, Timestamp, Touched,
+};
 
 use super::apply::ReplayError;
 use super::book::{Booking, Counters, Mark, Refusals, SlotNo, TokenCalls, Units};
@@ -44,8 +46,8 @@ struct SlotOutcome {
     cut_off: Option<Timestamp>,
     last_op: Option<Position>,
     idle_op: Option<Position>,
+    taken_as: Option<AllotmentMode>,
     done: Position,
-    done_at: Timestamp,
     eroded: bool,
     mend_tries: u32,
     mended_at: Timestamp,
@@ -65,8 +67,8 @@ impl Desk {
             cut_off: slot.cut_off,
             last_op: slot.last_op,
             idle_op: slot.idle_op,
+            taken_as: slot.taken_as,
             done: slot.done,
-            done_at: slot.done_at,
             eroded: slot.eroded,
             mend_tries: slot.mend_tries,
             mended_at: slot.mended_at,
@@ -166,8 +168,8 @@ impl Desk {
             slot.cut_off = outcome.cut_off;
             slot.last_op = outcome.last_op;
             slot.idle_op = outcome.idle_op;
+            slot.taken_as = outcome.taken_as;
             slot.done = outcome.done;
-            slot.done_at = outcome.done_at;
             slot.eroded = outcome.eroded;
             slot.mend_tries = outcome.mend_tries;
             slot.mended_at = outcome.mended_at;

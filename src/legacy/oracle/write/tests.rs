@@ -77,9 +77,9 @@ impl World {
 
     fn run(&mut self, ops: &[OpRequest]) -> Result<Vec<OpReply>, LegacyError> {
         self.tables.sql("BEGIN");
-        let done = Batch { link: &mut self.tables, settings: &self.settings, draining: false }.run(ops);
+        let done = Batch { link: &mut self.tables, settings: &self.settings, draining: false, fresh: 0 }.run(ops);
         self.tables.sql(if done.is_ok() { "COMMIT" } else { "ROLLBACK" });
-        done.map_err(Trouble::into)
+        done.map(|(replies, _)| replies).map_err(Trouble::into)
     }
 
     fn answer(&mut self, what: LegacyOp) -> OpReply {
