@@ -231,7 +231,7 @@ fn agency(link: &mut dyn Link) -> Result<Agency, Trouble> {
         control: control(state.text(0))?,
         fence: Fence {
             last_op: fence_op(state.text(2))?,
-            applied: count(state.text(3))?,
+            applied: count(state.int(3))?,
             open: state.text(1) == Some("OPEN"),
         },
         releases: releases.collect::<Option<_>>().ok_or_else(|| schema("SB_RELEASE_REQUEST: not a request"))?,

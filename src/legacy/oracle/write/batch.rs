@@ -65,7 +65,7 @@ impl Batch<'_> {
         Ok(Locked {
             incarnation: row.text(2).map(str::to_owned),
             last_op: fence_op(row.text(3))?,
-            applied: count(row.text(4))?,
+            applied: count(row.int(4))?,
         })
     }
 
@@ -258,8 +258,8 @@ pub(super) fn fence_op(text: Option<&str>) -> Result<Option<OpId>, Trouble> {
     op.map_err(|_| halt("SB_FENCE holds something that is not an op id"))
 }
 
-pub(super) fn count(text: Option<&str>) -> Result<u64, Trouble> {
-    let count = text.and_then(|text| text.trim().parse().ok());
+pub(super) fn count(number: Option<i64>) -> Result<u64, Trouble> {
+    let count = number.and_then(|number| u64::try_from(number).ok());
     count.ok_or_else(|| schema("SB_FENCE.APPLIED_CNT is not a whole number"))
 }
 

@@ -45,7 +45,7 @@ pub(super) fn run(
             ("P_APPLIED_CNT", Bind::Out(WORD_BYTES)),
         ],
     )?;
-    Ok((replies, Some(count(out(&outs, 0))?)))
+    Ok((replies, Some(count(whole(&outs, 0))?)))
 }
 
 /// The parameters of an op that its kind has.
@@ -151,7 +151,7 @@ pub(super) fn agency(link: &mut dyn Link) -> Result<Agency, Trouble> {
         control: control(out(&outs, 0))?,
         fence: Fence {
             last_op: fence_op(out(&outs, 3))?,
-            applied: count(out(&outs, 4))?,
+            applied: count(whole(&outs, 4))?,
             open: out(&outs, 1) == Some("OPEN"),
         },
         releases: releases.ok_or_else(|| schema("SB_API.AGENCY: a release request is not id|slot"))?,
@@ -176,6 +176,10 @@ pub(super) fn tell(
 ) -> Result<(), Trouble> {
     link.call(entry, binds)?;
     Ok(())
+}
+
+fn whole(outs: &[Option<String>], at: usize) -> Option<i64> {
+    out(outs, at)?.trim().parse().ok()
 }
 
 fn out(outs: &[Option<String>], at: usize) -> Option<&str> {
