@@ -425,13 +425,6 @@ impl Book {
         self.given_up.iter().any(|(from, until)| (*from..*until).contains(&op))
     }
 
-    /// Where the life began in which `told` stands, if the op was asked before a restore of the ledger. It may have run in
-    /// the lost life, before or after others of its slot there: which came last, ids do not tell.
-    pub fn outlived(&self, op: Position, told: Position) -> Option<Position> {
-        let begins = self.given_up.iter().filter(|(from, until)| op < *from && *until <= told).map(|(_, until)| *until);
-        begins.max()
-    }
-
     /// Is the row that the op wrote active? `None` before a fact told.
     pub fn row_of(&self, op: Position) -> Option<bool> {
         self.by_op.get(&op).map(|(_, active)| *active)

@@ -24,6 +24,13 @@ pub(super) struct LegacyPoint {
 }
 
 impl Book {
+    /// Where the life began in which `told` stands, if the op was asked before a restore of the ledger. It may have run in
+    /// the lost life, before or after others of its slot there: which came last, ids do not tell.
+    pub(super) fn outlived(&self, op: Position, told: Position) -> Option<Position> {
+        let begins = self.given_up.iter().filter(|(from, until)| op < *from && *until <= told).map(|(_, until)| *until);
+        begins.max()
+    }
+
     /// Rule 28: what the legacy system told after it had reached `after` may be lost there.
     pub(super) fn apply_rewound(
         &mut self,
