@@ -4,9 +4,14 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use jiff::ToSpan;
+use jiff::civil::date;
+
 use crate::answer::{Answers, Mapped, Place, Project};
+use crate::clock::{Clock, SystemClock};
 use crate::config::{Config, Problem, Problems};
 use crate::domain::{PartnerId, Timestamp};
+use crate::lint::{self, Beside};
 use crate::mapping::{self, FeedKind, Layout, MappingSet};
 use crate::mapping_files::{FolderError, read_folder};
 use crate::privacy::{Ports, Projector};
@@ -92,20 +97,33 @@ pub fn read(dir: &Path) -> Result<BTreeMap<String, Vec<u8>>, Problems> {
     })
 }
 
-/// As a set, if the files are one.
+/// As a set, if the files are one and no rule of the linter denies what they say.
 pub fn judge(dir: &Path, files: &BTreeMap<String, Vec<u8>>) -> Result<MappingSet, Problems> {
+    let report = lint::lint(files, Beside { risk: None, standings: None, today: today() });
+    let denied = report.denials_of_content().map(|finding| Problem {
+        code: finding.rule.id,
+        file: dir.join(&finding.file),
+        text: Some(finding.text.clone()).filter(|text| !text.is_empty()),
+        span: Some(finding.span.clone()),
+        message: finding.en.clone(),
+        cause: "here".to_owned(),
+        try_: finding.hint.clone().unwrap_or_else(|| finding.rule.en.fix.to_owned()),
+    });
+    let denied: Vec<Problem> = denied.collect();
+    if !denied.is_empty() {
+        return Err(Problems(denied));
+    }
+    // The report has everything that loading refuses.
     mapping::load(files).map_err(|found| {
-        let problem = |error: mapping::MappingError| Problem {
-            code: error.rule.code(),
-            file: dir.join(error.file()),
-            text: files.get(error.file()).map(|bytes| Arc::from(String::from_utf8_lossy(bytes))),
-            span: Some(error.span.clone()),
-            message: error.what.clone(),
-            cause: "here".to_owned(),
-            try_: error.help.clone(),
-        };
-        Problems(found.into_iter().map(problem).collect())
+        let what = found.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
+        Problems(vec![about(dir, "mappings.refused", what)])
     })
+}
+
+/// In Seoul.
+pub fn today() -> jiff::civil::Date {
+    let day = SystemClock.now().seoul_day();
+    date(1970, 1, 1).checked_add(i64::from(day).days()).unwrap_or(jiff::civil::Date::MAX)
 }
 
 fn about(dir: &Path, code: &'static str, message: String) -> Problem {

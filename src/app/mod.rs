@@ -15,6 +15,7 @@ mod desk;
 mod doctor;
 mod examine;
 mod files;
+mod guards;
 mod in_force;
 mod jobs;
 mod meter;
@@ -54,7 +55,9 @@ use crate::{capture, ledger};
 use threads::Threads;
 
 pub use approving::Approving;
-pub use compiled::{Compiled, compile, judge as judge_mappings, load as load_mappings, read as read_mappings};
+pub use compiled::{
+    Compiled, compile, judge as judge_mappings, load as load_mappings, read as read_mappings, today,
+};
 pub use doctor::doctor;
 pub use examine::examine;
 pub use files::Files;
@@ -161,6 +164,8 @@ pub enum StartFailed {
     Socket { path: PathBuf, source: std::io::Error },
     #[error("the ledger does not say in which life its first entries were written")]
     Lives,
+    #[error("the canaries of {path} cannot be used: {cause}")]
+    Canaries { path: PathBuf, cause: String },
     #[error("a thread could not be started")]
     Thread { source: std::io::Error },
     /// One screen: what is missing and where to put it.
@@ -189,6 +194,7 @@ impl StartFailed {
             StartFailed::Listen(error) => error.code(),
             StartFailed::Observe { .. } => "observe_address",
             StartFailed::Socket { .. } => "admin_socket",
+            StartFailed::Canaries { .. } => "canaries",
             StartFailed::Lives => "ledger_lives",
             StartFailed::Thread { .. } => "thread",
             StartFailed::OracleClient { .. } => "oracle_client",

@@ -10,6 +10,7 @@ mod config;
 mod conflicts;
 mod demo;
 mod docs;
+mod feed;
 mod findings;
 mod init;
 mod ledger;
@@ -51,7 +52,7 @@ struct Cli {
 const EXITS: &str = "Exit codes:
   0   done
   1   what was looked at is wrong (a verdict, a broken ledger, a refused command)
-  2   the command line is wrong
+  2   the command line is wrong, or mappings cannot be read
   69  no daemon answers
   70  a defect of slotbridge
   73  something is there already and is not overwritten
@@ -65,6 +66,8 @@ const EXITS: &str = "Exit codes:
 pub enum Exit {
     Done = 0,
     Wrong = 1,
+    /// Of `mappings lint`: not everything could be read. The same number as a wrong command line has.
+    Unreadable = 2,
     Unreachable = 69,
     Defect = 70,
     Exists = 73,
@@ -106,6 +109,9 @@ enum Command {
     /// What is read of the legacy system.
     #[command(subcommand)]
     Capture(capture::CaptureCommand),
+    /// A feed that the bridge has stopped by itself: say that its rows are right, or try again.
+    #[command(subcommand)]
+    Feed(feed::FeedCommand),
     /// What an operator must know: bookings that were displaced, slots over-run, units lost; with what to do.
     Conflicts(conflicts::ConflictsArgs),
     /// The ledger: check it, read it, shorten the next start.
@@ -173,6 +179,7 @@ fn run(command: Command, out: &mut Out) -> Result<Exit, Failed> {
         Command::Config(command) => config::config(&command, out),
         Command::Allotment(command) => allotment::allotment(&command, out),
         Command::Capture(command) => capture::capture(&command, out),
+        Command::Feed(command) => feed::feed(&command, out),
         Command::Conflicts(args) => conflicts::conflicts(&args, out),
         Command::Ledger(command) => ledger::ledger(&command, out),
         Command::Backup(args) => ledger::backup(&args, out),

@@ -10,6 +10,7 @@ macro_rules! embedded {
 
 embedded![
     "README.md",
+    "RULES.md",
     "audit/sites.toml",
     "audit/slots.toml",
     "catalog.toml",

@@ -11,8 +11,9 @@ use foldhash::fast::FixedState;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::{
-    BookingId, Control, EndReason, KeyMac, ObjectName, PartnerId, PersonNo, PersonRef, Position, ReceiptMac,
-    ReservationKey, Row, SeriesId, SiteFact, SiteKey, SlotFact, SlotKey, SlotStatus, SlotVersion, SlotView, Timestamp,
+    AllotmentMode, BookingId, Control, EndReason, KeyMac, ObjectName, PartnerId, PersonNo, PersonRef, Position,
+    ReceiptMac, ReservationKey, Row, SeriesId, SiteFact, SiteKey, SlotFact, SlotKey, SlotStatus, SlotVersion, SlotView,
+    Timestamp,
 };
 
 pub(super) use super::booking::Booking;
@@ -85,6 +86,8 @@ pub(super) struct Slot {
     pub ops: u32,
     /// Class of the slot, kept when its row is gone.
     pub class: Option<Arc<str>>,
+    /// How its units were taken.
+    pub taken_as: Option<AllotmentMode>,
     /// Active reservations by ops of a lost life of the ledger (rule 32) or of another ledger. From facts.
     pub strangers: u32,
     /// The newest op that the fact names is of another ledger.
@@ -94,9 +97,10 @@ pub(super) struct Slot {
     pub mending: Option<Position>,
     pub mend_tries: u32,
     pub mended_at: Timestamp,
-    /// The legacy system was restored and what it holds for the slot has not been seen since: frozen.
+    /// The legacy system was restored, or the ledger was and an op from before was told since; what the legacy system
+    /// holds for the slot has not been seen since: frozen.
     pub unsettled: bool,
-    /// Entry that told of a restore of the legacy system, until an op asked later changed the escrow: whatever op a fact
+    /// Entry that told of a restore of the legacy system or began a life of the ledger, until an op asked later changed the escrow: whatever op a fact
     /// names is its newest. Ops driven again do not count: one that was not lost only repeats its answer.
     pub rewound: Option<Position>,
     /// A fact of the slot was taken since.
@@ -129,6 +133,7 @@ impl Slot {
             done: Position::ZERO,
             ops: 0,
             class: None,
+            taken_as: None,
             strangers: 0,
             named_strange: false,
             eroded: false,
@@ -304,6 +309,8 @@ pub(super) struct Book {
     pub pending: u32,
     /// Newest op that the legacy system has applied.
     pub newest: Position,
+    /// Ops that the legacy system had applied, as far as it told.
+    pub applied: u64,
     /// Positions [from, until) of lives that a restore of the ledger gave up.
     pub given_up: Vec<(Position, Position)>,
     pub control: Control,

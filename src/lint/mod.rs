@@ -4,5 +4,21 @@
 #![cfg_attr(not(test), deny(clippy::disallowed_methods, clippy::disallowed_types, clippy::iter_over_hash_type))]
 
 pub mod change;
+mod checks;
+mod finding;
+mod judge;
+mod normal;
+mod place;
+pub mod render;
+pub mod risk;
+pub mod rules;
+#[cfg(test)]
+mod tests;
+mod waiver;
 
 pub use change::{Axis, Change, ChangeRow, Verdict, compare};
+pub use finding::{Finding, Report, Waived};
+pub use judge::{Beside, Standing, StandingState, Standings, lint};
+pub use normal::normal_form;
+pub use risk::{RiskReport, RiskReports};
+pub use rules::{Needs, Rule};

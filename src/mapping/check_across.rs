@@ -2,20 +2,18 @@
 
 use std::collections::BTreeMap;
 
-use crate::domain::PartnerId;
-
 use super::error::RuleId;
 use super::feed_mapping::{FeedKind, FeedMapping};
-use super::load::Problems;
+use super::load::{Drawn, Problems};
 use super::transform::Op;
 
 /// Columns that hold another object's key.
 const REFERENCES: [(FeedKind, &str, FeedKind); 2] =
     [(FeedKind::Slots, "SITE_ID", FeedKind::Sites), (FeedKind::Bookings, "SLOT_ID", FeedKind::Slots)];
 
-pub(super) fn check_across(problems: &mut Problems<'_>, mappings: &[(String, PartnerId, FeedKind, FeedMapping)]) {
+pub(super) fn check_across(problems: &mut Problems<'_>, mappings: &[Drawn]) {
     let mut first_of: BTreeMap<FeedKind, (&str, &FeedMapping)> = BTreeMap::new();
-    for (file, _, kind, mapping) in mappings {
+    for Drawn { file, kind, mapping, .. } in mappings {
         let (other, first) = *first_of.entry(*kind).or_insert((file, mapping));
         let (id, expected) = (&mapping.feed.id, &first.feed.id);
         if id.prefix() != expected.prefix() || id.source != expected.source {
@@ -24,11 +22,12 @@ pub(super) fn check_across(problems: &mut Problems<'_>, mappings: &[(String, Par
             problems.add(file, span, RuleId::KeyClass, what, "ids are equal for all partners");
         }
     }
-    for (file, partner, kind, mapping) in mappings {
+    for Drawn { file, partner, kind, mapping } in mappings {
         for (_, column, to) in REFERENCES.iter().filter(|(from, ..)| from == kind) {
-            let Some((_, _, _, target)) = mappings.iter().find(|(_, p, k, _)| p == partner && k == to) else {
+            let Some(target) = mappings.iter().find(|other| other.partner == *partner && other.kind == *to) else {
                 continue;
             };
+            let target = &target.mapping;
             let fields = mapping.fields.iter().filter(|f| f.transform.op() == Op::Keep);
             for field in fields.filter(|f| f.source.as_ref().is_some_and(|s| s.get_ref() == column)) {
                 let prefix = field.transform.prefix.as_ref();

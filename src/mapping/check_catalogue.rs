@@ -50,7 +50,11 @@ pub(super) fn check_catalogue(problems: &mut Problems<'_>, catalogue: &Catalogue
         if !names.insert(object.name.as_str()) {
             problems.add(FILE, span_of(at, None), RuleId::Duplicate, "the object stands twice", "merge the two");
         }
-        if let Some((what, help)) = object_problem(object) {
+        if let Some(view) = object.view.as_ref().filter(|view| !is_view(view)) {
+            let help =
+                "name one view of the interface schema: no base table, dictionary, `*`, database link or function";
+            problems.add(FILE, span_of(at, None), RuleId::View, format!("‘{view}’ is not the name of a view"), help);
+        } else if let Some((what, help)) = object_problem(object) {
             problems.add(FILE, span_of(at, None), RuleId::Catalogue, what, help);
         }
         let mut columns = BTreeSet::new();
@@ -75,10 +79,6 @@ type Problem = (String, &'static str);
 
 fn object_problem(object: &Object) -> Option<Problem> {
     match &object.view {
-        Some(view) if !is_name(view) => Some((
-            format!("‘{view}’ is not the name of a view"),
-            "name one view of the interface schema: no base table, `*`, database link or function",
-        )),
         Some(_) if !object.columns.iter().any(|c| c.role == Some(Role::Key)) => {
             Some(("no column has the role `key`".to_owned(), "mark the column that names a row with role = \"key\""))
         }
@@ -125,6 +125,12 @@ fn column_problem(object: &Object, column: &Column) -> Option<Problem> {
         ));
     }
     None
+}
+
+/// A name that no base table and no view of the dictionary bears. That it is a view is what `check --connect` sees.
+fn is_view(text: &str) -> bool {
+    const NEVER: [&str; 9] = ["TB_", "TBL_", "T_", "TMP_", "ALL_", "DBA_", "USER_", "SYS", "X_"];
+    is_name(text) && text != "DUAL" && !text.ends_with("_TB") && !NEVER.iter().any(|head| text.starts_with(head))
 }
 
 /// An identifier of Oracle: `SB_SLOT`, `UPD_DT`.

@@ -6,7 +6,7 @@ use std::{fmt, ops::Range, sync::Arc};
 
 use miette::{Diagnostic, LabeledSpan, NamedSource, SourceCode};
 
-/// Stable ids, in the linter's numbering (mappings, Linter).
+/// What loading refuses, by the ids of the linter's list; their texts stand there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum RuleId {
     /// Too large, not UTF-8, hidden characters or not TOML.
@@ -25,6 +25,8 @@ pub enum RuleId {
     Unknown,
     /// A catalogue entry that contradicts itself.
     Catalogue,
+    /// A base table, the dictionary, `*`, a database link or a function where a view should be named.
+    View,
     /// A transform that the column's class, its type or the policy forbids.
     Forbidden,
     /// A key column of a class that may not name things in public.
@@ -38,6 +40,23 @@ pub enum RuleId {
 }
 
 impl RuleId {
+    pub const ALL: [RuleId; 14] = [
+        RuleId::Unreadable,
+        RuleId::Shape,
+        RuleId::Duplicate,
+        RuleId::Undecided,
+        RuleId::MissingTable,
+        RuleId::Place,
+        RuleId::Unknown,
+        RuleId::Catalogue,
+        RuleId::Limit,
+        RuleId::NotBuilt,
+        RuleId::View,
+        RuleId::Forbidden,
+        RuleId::KeyClass,
+        RuleId::Retention,
+    ];
+
     pub fn code(self) -> &'static str {
         match self {
             RuleId::Unreadable => "L100",
@@ -50,6 +69,7 @@ impl RuleId {
             RuleId::Catalogue => "L107",
             RuleId::Limit => "L108",
             RuleId::NotBuilt => "L109",
+            RuleId::View => "L110",
             RuleId::Forbidden => "L201",
             RuleId::KeyClass => "L202",
             RuleId::Retention => "L601",

@@ -5,6 +5,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use serde::de::DeserializeOwned;
+use unicode_normalization::{UnicodeNormalization, is_nfc};
 
 use crate::domain::PartnerId;
 
@@ -47,12 +48,59 @@ impl<'a> Problems<'a> {
     }
 }
 
+/// One mapping with where it stands.
+#[derive(Debug, Clone)]
+pub struct Drawn {
+    pub file: String,
+    pub partner: PartnerId,
+    pub kind: FeedKind,
+    pub mapping: FeedMapping,
+}
+
+/// All of a folder that could be read, whatever is wrong with the rest: what the linter judges.
+#[derive(Debug, Clone, Default)]
+pub struct Parts {
+    /// Of every file that is UTF-8 and within bounds.
+    pub texts: BTreeMap<String, Arc<str>>,
+    pub catalogue: Option<Catalogue>,
+    pub policy: Option<Policy>,
+    pub partners: Option<Partners>,
+    pub mappings: Vec<Drawn>,
+    pub tables: BTreeMap<String, Table>,
+    /// By file and place.
+    pub problems: Vec<MappingError>,
+}
+
 /// Reads a mappings folder given as path → bytes (`catalog.toml`, `naver/slots.toml`, `tables/slot_status.csv`).
 /// `officers.toml`, `approvals/` and Markdown files outside `consents/` are not this loader's and are passed over.
 ///
 /// # Errors
-/// Every problem found, by file and place. Of a file that is not TOML, or of the wrong shape, only the first is known.
+/// Every problem found, by file and place. Of a file that is not TOML, or of the wrong shape, unknown keys and the first
+/// other problem are known.
 pub fn load(files: &BTreeMap<String, Vec<u8>>) -> Result<MappingSet, Vec<MappingError>> {
+    let parts = read(files);
+    let (Some(catalogue), Some(policy), Some(partners), true) =
+        (parts.catalogue, parts.policy, parts.partners, parts.problems.is_empty())
+    else {
+        return Err(parts.problems);
+    };
+    let partners = partners.partners.into_iter().map(|p| (p.id.get_ref().clone(), p)).collect();
+    let feeds = parts.mappings.into_iter().map(|drawn| ((drawn.partner, drawn.kind), drawn.mapping)).collect();
+    let consents = parts.texts.into_iter().filter(|(name, _)| name.starts_with("consents/")).collect();
+    Ok(MappingSet {
+        catalogue,
+        policy,
+        partners,
+        feeds,
+        tables: parts.tables,
+        consents,
+        roster: None,
+        pinned: BTreeMap::new(),
+    })
+}
+
+/// As `load`, and keeps what could be read.
+pub fn read(files: &BTreeMap<String, Vec<u8>>) -> Parts {
     let mut unreadable = Vec::new();
     let texts = texts(files, &mut unreadable);
     let mut problems = Problems { texts: &texts, found: unreadable };
@@ -65,13 +113,14 @@ pub fn load(files: &BTreeMap<String, Vec<u8>>) -> Result<MappingSet, Vec<Mapping
     let partners: Option<Partners> = required(&mut problems, "partners.toml");
     let mut tables = BTreeMap::new();
     let mut broken = BTreeSet::new();
-    let mut mappings: Vec<(String, PartnerId, FeedKind, FeedMapping)> = Vec::new();
+    let mut mappings: Vec<Drawn> = Vec::new();
     for name in texts.keys() {
         match place(name) {
             Place::Known | Place::Passed => {}
             Place::Table => read_table(&mut problems, name, &mut tables, &mut broken),
             Place::Mapping(partner, kind) => {
-                mappings.extend(parse(&mut problems, name).map(|m| (name.clone(), partner, kind, m)));
+                let drawn = |mapping| Drawn { file: name.clone(), partner, kind, mapping };
+                mappings.extend(parse(&mut problems, name).map(drawn));
             }
             Place::Stray => problems.add(
                 name,
@@ -82,27 +131,20 @@ pub fn load(files: &BTreeMap<String, Vec<u8>>) -> Result<MappingSet, Vec<Mapping
             ),
         }
     }
-    let (Some(catalogue), Some(policy), Some(partners)) = (catalogue, policy, partners) else {
-        return Err(sorted(problems.found));
-    };
-    check_catalogue(&mut problems, &catalogue);
-    check_policy(&mut problems, &catalogue, &policy);
-    check_partners(&mut problems, &policy, &partners);
-    let partners: BTreeMap<PartnerId, Partner> =
-        partners.partners.into_iter().map(|p| (p.id.get_ref().clone(), p)).collect();
-    let context =
-        Context { catalogue: &catalogue, policy: &policy, partners: &partners, tables: &tables, broken: &broken };
-    for (file, partner, kind, mapping) in &mappings {
-        check_mapping(&mut problems, &context, file, partner, *kind, mapping);
+    if let (Some(catalogue), Some(policy), Some(partners)) = (&catalogue, &policy, &partners) {
+        check_catalogue(&mut problems, catalogue);
+        check_policy(&mut problems, catalogue, policy);
+        check_partners(&mut problems, policy, partners);
+        let partners: BTreeMap<PartnerId, Partner> =
+            partners.partners.iter().map(|p| (p.id.get_ref().clone(), p.clone())).collect();
+        let context = Context { catalogue, policy, partners: &partners, tables: &tables, broken: &broken };
+        for drawn in &mappings {
+            check_mapping(&mut problems, &context, &drawn.file, &drawn.partner, drawn.kind, &drawn.mapping);
+        }
+        check_across(&mut problems, &mappings);
     }
-    check_across(&mut problems, &mappings);
-    if !problems.found.is_empty() {
-        return Err(sorted(problems.found));
-    }
-    let feeds = mappings.into_iter().map(|(_, partner, kind, mapping)| ((partner, kind), mapping)).collect();
-    let consents = texts.iter().filter(|(name, _)| name.starts_with("consents/"));
-    let consents = consents.map(|(name, text)| (name.clone(), text.clone())).collect();
-    Ok(MappingSet { catalogue, policy, partners, feeds, tables, consents, roster: None, pinned: BTreeMap::new() })
+    let problems = sorted(problems.found);
+    Parts { texts, catalogue, policy, partners, mappings, tables, problems }
 }
 
 fn sorted(mut found: Vec<MappingError>) -> Vec<MappingError> {
@@ -158,25 +200,38 @@ fn texts(files: &BTreeMap<String, Vec<u8>>, problems: &mut Vec<MappingError>) ->
                 continue;
             }
         };
-        for (at, bad) in text.char_indices().filter(|(_, c)| is_hidden(*c)).take(1) {
-            let what = format!("hidden or decomposed character U+{:04X}", u32::from(bad));
-            let help = "remove it, or save the file in normal form C (NFC)";
+        if let Some((at, bad)) = text.char_indices().find(|(_, c)| is_hidden(*c)) {
+            let what = format!("hidden character U+{:04X}", u32::from(bad));
             let span = at..at + bad.len_utf8();
-            problems.push(MappingError::new(name, &text, span, RuleId::Unreadable, what, help));
+            problems.push(MappingError::new(name, &text, span, RuleId::Unreadable, what, "remove it"));
+        } else if let Some(at) = decomposed(&text) {
+            let help = "save the file in normal form C: `slotbridge mappings fmt` does";
+            let bad = text[at..].chars().next().map_or(0, char::len_utf8);
+            let what = "not in normal form C (NFC)";
+            problems.push(MappingError::new(name, &text, at..at + bad, RuleId::Unreadable, what, help));
         }
         texts.insert(name.clone(), text);
     }
     texts
 }
 
-/// Characters that make a text read differently from what it says: controls, bidirectional and zero-width ones, and
-/// conjoining Hangul letters or combining accents, which is what Korean and Latin text decomposes into (a full check
-/// of NFC would need Unicode's tables).
-fn is_hidden(c: char) -> bool {
+/// Characters that make a text read differently from what it says: controls, bidirectional, zero-width and blank ones.
+pub fn is_hidden(c: char) -> bool {
     (c.is_control() && !matches!(c, '\n' | '\r' | '\t'))
         || matches!(c,
-            '\u{200B}'..='\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2060}'..='\u{2069}' | '\u{FEFF}'
-            | '\u{0300}'..='\u{036F}' | '\u{1100}'..='\u{11FF}')
+            '\u{00AD}' | '\u{034F}' | '\u{061C}' | '\u{115F}' | '\u{1160}' | '\u{180E}' | '\u{200B}'..='\u{200F}'
+            | '\u{2028}'..='\u{202E}' | '\u{2060}'..='\u{206F}' | '\u{3164}' | '\u{FE00}'..='\u{FE0F}' | '\u{FEFF}'
+            | '\u{FFA0}' | '\u{FFF9}'..='\u{FFFB}' | '\u{E0000}'..='\u{E0FFF}')
+}
+
+/// Where the text first differs from its normal form C.
+fn decomposed(text: &str) -> Option<usize> {
+    if is_nfc(text) {
+        return None;
+    }
+    let mut normal = text.nfc();
+    let differs = text.char_indices().find(|(_, c)| normal.next() != Some(*c));
+    Some(differs.map_or(0, |(at, _)| at))
 }
 
 fn required<T: DeserializeOwned>(problems: &mut Problems<'_>, name: &str) -> Option<T> {
@@ -189,20 +244,47 @@ fn required<T: DeserializeOwned>(problems: &mut Problems<'_>, name: &str) -> Opt
     None
 }
 
+/// Unknown keys are reported together; anything else that does not fit ends the reading of the file.
 fn parse<T: DeserializeOwned>(problems: &mut Problems<'_>, name: &str) -> Option<T> {
     let text = problems.texts.get(name)?;
-    match toml::from_str(text) {
-        Ok(value) => Some(value),
-        Err(error) => {
-            let help = if error.message().starts_with("unknown field") {
-                "remove the key or correct its name: unknown keys are refused, so that a misspelt rule is never ignored"
-            } else {
-                "mappings/README.md describes the keys of each file"
-            };
-            problems.add(name, error.span().unwrap_or(0..0), RuleId::Shape, error.message(), help);
-            None
+    let mut left = text.to_string();
+    for _ in 0..UNKNOWN_KEYS_MAX {
+        let error = match toml::from_str(&left) {
+            Ok(value) if left == **text => return Some(value),
+            Ok(_) => return None,
+            Err(error) => error,
+        };
+        let span = error.span().unwrap_or(0..0);
+        let is_unknown = error.message().starts_with("unknown field");
+        let help = if is_unknown {
+            "remove the key or correct its name: unknown keys are refused, so that a misspelt rule is never ignored"
+        } else {
+            "mappings/README.md describes the keys of each file"
+        };
+        problems.add(name, span.clone(), RuleId::Shape, error.message(), help);
+        if !is_unknown || !blank_out(&mut left, &span) {
+            return None;
         }
     }
+    None
+}
+
+/// Of one file.
+const UNKNOWN_KEYS_MAX: usize = 20;
+
+/// Puts blanks over `key = value` of one line, so that the rest of the file can be looked at; false where the key
+/// stands otherwise.
+fn blank_out(text: &mut String, key: &Range<usize>) -> bool {
+    let line_start = text[..key.start].rfind('\n').map_or(0, |at| at + 1);
+    let line_end = text[key.start..].find('\n').map_or(text.len(), |at| key.start + at);
+    let line = &text[line_start..line_end];
+    let whole = line[..key.start - line_start].trim().is_empty()
+        && line[key.end.min(line_end) - line_start..].trim_start().starts_with('=')
+        && toml::from_str::<toml::Table>(line).is_ok();
+    if whole {
+        text.replace_range(line_start..line_end, &" ".repeat(line.len()));
+    }
+    whole
 }
 
 fn read_table(

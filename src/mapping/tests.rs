@@ -129,7 +129,7 @@ fn every_refusal_has_its_rule() {
         (Unknown, ("policy.toml", "\"FREE\", \"CAPACITY\"", "\"FREE\", \"SEATS\"")),
         (Limit, ("partners.toml", "persons_per_day_max = 2000000", "persons_per_day_max = 50000000")),
         (Duplicate, ("partners.toml", "id = \"kakao\"", "id = \"naver\"")),
-        (Catalogue, ("catalog.toml", "view = \"SB_SITE\"", "view = \"SITE@OTHER_DB\"")),
+        (View, ("catalog.toml", "view = \"SB_SITE\"", "view = \"SITE@OTHER_DB\"")),
         (Catalogue, ("catalog.toml", "name = \"MEMO\"", "name = \"*\"")),
         (Catalogue, ("catalog.toml", "source = \"예방접종 위탁의료기관 공개 목록\"", "source = \"\"")),
         (Catalogue, ("catalog.toml", "name = \"BOOKABLE\"", "name = \"BOOKABLE_YN\"")),

@@ -57,6 +57,9 @@ pub(super) async fn token(
     let tokens = &api.parts.tokens;
     let acting = if call.guardian.is_some() { Acting::Guardian } else { Acting::Person };
     let (person, sealed) = sealed(&api, &partner, &call)?;
+    if !api.parts.answers.load().passes_token(&partner, &sealed.text) {
+        return Err(Problem::new(Code::Internal));
+    }
     let receipt = api.parts.macs.receipt(&call.receipt);
     drop(call);
     let limits = tokens.limits(&partner);

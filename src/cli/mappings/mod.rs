@@ -4,6 +4,7 @@ mod approve;
 mod diff;
 mod digest;
 mod export;
+mod lint;
 pub(super) mod over;
 mod seen;
 pub(super) mod show;
@@ -43,6 +44,12 @@ pub enum MappingsCommand {
     Import(export::ImportArgs),
     /// Check every signature and every signed text of a folder; where each mapping stands, by whom, until when.
     Verify(verify::VerifyArgs),
+    /// Judge a folder by every rule: findings with their place, in Korean and English.
+    Lint(lint::LintArgs),
+    /// List the rules of the linter.
+    Rules(lint::RulesArgs),
+    /// Put files into their normal form: NFC, LF, no blanks at the ends of lines. Words and order stay.
+    Fmt(lint::FmtArgs),
 }
 
 pub fn mappings(command: &MappingsCommand, out: &mut Out) -> Result<Exit, Failed> {
@@ -56,5 +63,8 @@ pub fn mappings(command: &MappingsCommand, out: &mut Out) -> Result<Exit, Failed
         MappingsCommand::Stop(args) => approve::stop(args, out),
         MappingsCommand::Import(args) => export::import(args, out),
         MappingsCommand::Verify(args) => verify::verify(args, out),
+        MappingsCommand::Lint(args) => lint::lint(args, out),
+        MappingsCommand::Rules(args) => lint::list(args, out),
+        MappingsCommand::Fmt(args) => lint::fmt(args, out),
     }
 }
