@@ -55,9 +55,7 @@ use crate::{capture, ledger};
 use threads::Threads;
 
 pub use approving::Approving;
-pub use compiled::{
-    Compiled, compile, judge as judge_mappings, load as load_mappings, read as read_mappings, today,
-};
+pub use compiled::{Compiled, compile, judge as judge_mappings, load as load_mappings, read as read_mappings, today};
 pub use doctor::doctor;
 pub use examine::examine;
 pub use files::Files;

@@ -13,6 +13,7 @@ use super::diff;
 use super::export::{Placed, place};
 use super::over::{About, Over, Place, Target, refused, write_whole};
 use super::seen::Seen;
+use crate::app;
 use crate::approval::{Approvals, Choice, Decision, Deputy, Header, Note, Opinion, Roster, SignerName, Subject};
 use crate::cli::passphrase::{self, PassphraseArgs};
 use crate::cli::{Exit, Failed, Out};
@@ -128,6 +129,7 @@ pub fn approve(args: &ApproveArgs, out: &mut Out) -> Result<Exit, Failed> {
                 Decided::Reject => Decision::Reject,
                 Decided::Stop => Decision::Stop,
             };
+            desk.linted(decision)?;
             let opinion = args.opinion.map_or_else(|| usual(decision), Opined::opinion);
             let deputy = args.deputy_of.clone();
             desk.drafted(&args.sign, decision, opinion, args.days, deputy)?
@@ -192,6 +194,22 @@ impl Desk {
         Ok(Desk { over, seen, approvals, about, signer, now: SystemClock.now() })
     }
 
+    /// What the linter denies is not signed; it may be refused.
+    fn linted(&self, decision: Decision) -> Result<(), Failed> {
+        if !decision.is_yes() || matches!(self.about, About::Roster(_)) {
+            return Ok(());
+        }
+        let beside = lint::Beside { risk: None, standings: None, today: app::today() };
+        let report = lint::lint(&self.over.files, beside);
+        if report.denials == 0 && !report.is_incomplete {
+            return Ok(());
+        }
+        let message = format!("the linter denies it: {} finding(s)", report.denials);
+        let try_ = "have it corrected, or refuse it: --decision amend --reason …";
+        let failed = Failed::new(Exit::Wrong, "lint_denies", message, try_);
+        Err(Failed { causes: vec![lint::render::text(&report, false)], ..failed })
+    }
+
     fn drafted(
         &self,
         args: &SignArgs,
@@ -248,6 +266,7 @@ impl Desk {
             ));
         }
         place(&self.over, &self.approvals, &subject, &note)?;
+        self.linted(header.decision)?;
         Ok(note.to_string())
     }
 
