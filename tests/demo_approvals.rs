@@ -97,7 +97,7 @@ fn only_a_demonstration_believes_them() {
 #[test]
 fn a_demonstration_has_them_sign_what_it_changed_and_what_expired() {
     // Before they signed, after, after they expired; and with another policy, as a demonstration has.
-    for now in ["2026-10-05T00:00:00+09:00", "2026-11-22T20:00:00+09:00", "2027-12-01T00:00:00+09:00"] {
+    for now in ["2026-10-05T00:00:00+09:00", "2026-11-22T20:00:00.123+09:00", "2027-12-01T00:00:00+09:00"] {
         let mut files = shipped();
         let policy = String::from_utf8(files["policy.toml"].clone()).unwrap();
         assert!(policy.contains("age_s_max = 600"));

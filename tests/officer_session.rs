@@ -195,7 +195,7 @@ fn refusals(machines: &Machines) {
     fails("kim", &format!("chmod 644 pass; {sign} --yes"), "key_exposed");
     machines.shell("kim", "chmod 600 pass");
     fails("kim", &format!("{sign} --yes --origin other.example.go.kr"), "other_deployment");
-    fails("kim", &format!("{sign} --yes --note kim.note"), "note_refused");
+    fails("kim", &format!("{sign} --yes --note kim.note"), "signed_already");
     machines.shell("kim", "sed 's/booking.example/booking.exemple/' naver.slots.bundle > other.bundle");
     fails("kim", &format!("{} --yes", sign.replace("naver.slots.bundle", "other.bundle")), "other_deployment");
     machines.shell("kim", "sed 's/cutoff_min = 30/cutoff_min = 31/' naver.slots.bundle > changed.bundle");

@@ -18,7 +18,7 @@ use crate::approval::{
     Roster, SignerName, Standing, Subject, Trust, possession_text,
 };
 use crate::domain::Timestamp;
-use crate::domain::time::{DAY_MS, HOUR_MS};
+use crate::domain::time::{DAY_MS, HOUR_MS, SECOND_MS};
 use crate::mapping::{self, MappingSet, Text2};
 use crate::privacy::Closure;
 
@@ -97,7 +97,8 @@ pub fn trust() -> Trust {
 /// # Errors
 /// The folder does not load, or is not in force after all, for instance because a contract has ended.
 pub fn renew(files: &mut BTreeMap<String, Vec<u8>>, now: Timestamp) -> Result<(), NotApproved> {
-    let at = now.plus_ms(-SIGNED_BEFORE_MS);
+    // Notes state whole seconds.
+    let at = Timestamp((now.0 - SIGNED_BEFORE_MS).div_euclid(SECOND_MS) * SECOND_MS);
     if sign(files, at, now).is_ok() {
         return Ok(());
     }
