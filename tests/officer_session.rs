@@ -88,7 +88,7 @@ impl Machines {
         let keys = ["kim", "lee"].map(|officer| {
             let passphrase = Secret::new(PASSPHRASE.as_bytes().to_vec());
             let key = OfficerKey::open(&self.at(officer).join(format!("{officer}.key")), &passphrase).unwrap();
-            let sign: Box<dyn Fn(&str) -> Vec<u8>> = Box::new(move |text: &str| key.sign(text));
+            let sign: Box<dyn Fn(&str) -> Vec<u8> + Send + Sync> = Box::new(move |text: &str| key.sign(text));
             (officer, sign)
         });
         Office::of(ORIGIN, roster, keys.into()).approve(&mappings, approval_kit::now().plus_ms(-2 * DAY_MS));
@@ -245,4 +245,32 @@ fn an_officer_joins_once_two_of_the_roster_before_signed() {
     assert_eq!(listed["proposed"], serde_json::Value::Null);
     let left = machines.shell("ops", "slotbridge officer retire lee && slotbridge officer list");
     assert!(left.contains("proposed: roster 3") && left.contains("left "), "{left}");
+}
+
+/// Both sign in the operator's folder; then a wider version, which waits, and one that is sent back.
+#[test]
+fn a_wider_version_waits_a_day_and_a_refusal_is_kept() {
+    let machines = Machines::new();
+    machines.play(&session()[..3]);
+    machines.first_approvals();
+    let edit =
+        |from: &str, to: &str| machines.shell("ops", &format!("sed -i 's|{from}|{to}|' mappings/naver/slots.toml"));
+    let over = "--dir ../ops/mappings --config ../ops/slotbridge.toml --passphrase-file pass --yes";
+    edit("cutoff_min = 30", "cutoff_min = 20");
+    let kim = machines.shell("kim", &format!("slotbridge mappings approve naver.slots {over} --key kim.key"));
+    assert!(kim.contains("판정: 확대") && kim.contains("1 of 2 signatures"), "{kim}");
+    let lee = machines.shell("lee", &format!("slotbridge mappings approve naver.slots {over} --key lee.key"));
+    assert!(lee.contains("takes effect at"), "{lee}");
+    edit("cutoff_min = 20", "cutoff_min = 10");
+    let why = "--decision 보완요구 --reason '마감 시각의 근거를 적을 것'";
+    let back = machines.shell("lee", &format!("slotbridge mappings approve naver.slots {over} {why} --key lee.key"));
+    assert!(back.contains("against what you signed last: 확대 (wider)") && back.contains("refused by lee"), "{back}");
+    let verified = machines.shell("ops", "slotbridge mappings verify naver.slots");
+    assert!(verified.contains("보완 요구 (조건부 적합) this version, "), "{verified}");
+    // What the linter denies is not signed: the contract ended.
+    machines.shell("ops", "sed -i 's|ends = \"2027-12-31\"|ends = \"2026-01-31\"|' mappings/partners.toml");
+    let mut denied = Command::new("sh");
+    denied.args(["-c", &format!("slotbridge mappings approve naver.slots {over} --key kim.key")]);
+    let denied = denied.current_dir(machines.at("kim")).env_clear().envs(&machines.env).output().unwrap();
+    assert!(String::from_utf8_lossy(&denied.stderr).contains("error[lint_denies]"), "{denied:?}");
 }
