@@ -449,9 +449,11 @@ impl Book {
         named.is_some_and(|op| Some(op) > slot.last_op && self.is_given_up(op))
     }
 
-    /// What may be sold now.
+    /// What may be sold now. Nothing while bookings stand above the room there is, even where the agency assigned units:
+    /// one more would make the overrun larger.
     pub fn sellable(&self, no: SlotNo) -> u32 {
-        if self.is_frozen(no) { 0 } else { self.slot(no).units.free() }
+        let slot = self.slot(no);
+        if self.is_frozen(no) || slot.overrun > 0 { 0 } else { slot.units.free() }
     }
 
     /// Makes the indexes over bookings anew: converts that are not the booking's own position, and bookings that wait for
