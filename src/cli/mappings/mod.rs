@@ -10,11 +10,14 @@ mod seen;
 pub(super) mod show;
 mod verify;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
 
 use super::{Exit, Failed, Out};
+use crate::app;
+use crate::approval::Roster;
+use crate::mapping::MappingSet;
 
 /// Which folder.
 #[derive(Debug, Clone, clap::Args)]
@@ -50,6 +53,15 @@ pub enum MappingsCommand {
     Rules(lint::RulesArgs),
     /// Put files into their normal form: NFC, LF, no blanks at the ends of lines. Words and order stay.
     Fmt(lint::FmtArgs),
+}
+
+/// The folder's mappings under the roster that stands in `officers.toml`, so that digests are those that an approval
+/// names. Whether that roster is in force is not looked at: `verify` does.
+pub(super) fn loaded(dir: &Path) -> Result<MappingSet, Failed> {
+    let files = app::read_mappings(dir)?;
+    let text = files.get("officers.toml").and_then(|bytes| std::str::from_utf8(bytes).ok());
+    let roster: Option<Roster> = text.and_then(|text| toml::from_str(text).ok());
+    Ok(app::judge_mappings(dir, &files)?.with_roster(roster.map(|roster| roster.digest())))
 }
 
 pub fn mappings(command: &MappingsCommand, out: &mut Out) -> Result<Exit, Failed> {
