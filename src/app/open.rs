@@ -295,6 +295,10 @@ fn in_force(
     for remark in &compiled.in_force.remarks {
         tracing::warn!("{remark}");
     }
+    if config.mappings.genesis.is_none() {
+        let what = "no officers are pinned ([mappings] genesis), so no mapping is in force and nothing is published";
+        tracing::error!(try_ = "`slotbridge officer genesis` makes the first roster, see mappings/README.md", what);
+    }
     Ok(compiled)
 }
 

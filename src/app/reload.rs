@@ -228,9 +228,7 @@ impl Reloader {
             Ok(files) => files,
             Err(problems) => {
                 state.looked = None;
-                if approving != Approving::Unsigned {
-                    standings.rejudge(&Unreadable, now);
-                }
+                standings.rejudge(&Unreadable, now);
                 return standings.folder(Err(lines(&problems).join("; ")));
             }
         };

@@ -25,7 +25,7 @@ pub fn kept_versions(files: &BTreeMap<String, Vec<u8>>) -> Vec<KeptVersion> {
             continue;
         };
         // A second note of a version may carry its number: `0a1b2c3d4e5f.2.note`.
-        let digest12 = stem.split('.').next().unwrap_or(stem);
+        let digest12 = stem.split(['.', '-']).next().unwrap_or(stem);
         let version = kept.entry((mapping.to_owned(), digest12.to_owned())).or_insert_with(|| KeptVersion {
             mapping: mapping.to_owned(),
             digest12: digest12.to_owned(),
