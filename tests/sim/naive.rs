@@ -45,6 +45,15 @@ impl Naive {
     }
 
     /// Free units of a slot, by the account that the entries make.
+    /// Bookings above the slot's room, as stated last.
+    fn overrun(&self, key: &SlotKey) -> u32 {
+        let stated = self.entries.iter().rev().find_map(|entry| match &entry.what {
+            What::Overrun { slot, units } if slot == key => Some(*units),
+            _ => None,
+        });
+        stated.unwrap_or(0)
+    }
+
     pub fn free(&self, policy: &Policy, key: &SlotKey) -> i64 {
         Account::read(&self.entries, policy).free(key)
     }
@@ -157,7 +166,7 @@ impl Naive {
             AllotmentMode::OnRequest => {
                 i64::from(slot.capacity) - i64::from(slot.native) - strangers as i64 - account.occupied(&ask.slot)
             }
-            _ if account.is_frozen(policy, slot) => 0,
+            _ if account.is_frozen(policy, slot) || self.overrun(&ask.slot) > 0 => 0,
             _ => account.free(&ask.slot),
         };
         if free <= 0 {
