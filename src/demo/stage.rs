@@ -323,3 +323,8 @@ pub fn those_free(stage: &Stage, among: u32) -> Result<Vec<u32>, DemoFailed> {
     }
     Ok(free)
 }
+
+/// The first of `those_free`; 1 if nobody is so.
+pub fn someone_free(stage: &Stage, among: u32) -> Result<u32, DemoFailed> {
+    Ok(those_free(stage, among)?.first().copied().unwrap_or(1))
+}
