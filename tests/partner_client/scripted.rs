@@ -32,10 +32,11 @@ async fn scripted(answers: Vec<Answer>) -> Scripted {
     let answer = move |request: Request| {
         let (log, answers, place) = (log.clone(), answers.clone(), place.clone());
         async move {
-            let header = |name: &str| request.headers().get(name).map(|value| value.to_str().unwrap().to_owned());
-            let tag = header("idempotency-key").or(header("if-none-match")).unwrap_or_default();
-            let asked = format!("{} {}", request.method(), request.uri());
-            let body = to_bytes(request.into_body(), 1 << 20).await.unwrap();
+            let (parts, body) = request.into_parts();
+            let tag = parts.headers.get("idempotency-key").or(parts.headers.get("if-none-match"));
+            let tag = tag.map(|value| value.to_str().unwrap().to_owned()).unwrap_or_default();
+            let asked = format!("{} {}", parts.method, parts.uri);
+            let body = to_bytes(body, 1 << 20).await.unwrap();
             log.lock().unwrap().push((asked, tag, String::from_utf8(body.to_vec()).unwrap()));
             let next = answers.lock().unwrap().pop_front();
             let (status, headers, body) =
@@ -168,9 +169,8 @@ async fn one_key_until_it_is_decided_then_another_for_the_alternative() {
         within_km: 5,
     };
     let effort = Effort { tries_max: 3, new_keys_max: 2, wait_max: Duration::from_secs(1) };
-    // The last answer but one: the third try of the second key is left to a later run, as after a crash.
-    let unknown = book::book(&bridge, &store, &order, Effort { tries_max: 3, ..effort }).await.unwrap();
-    assert!(matches!(unknown, Booked::Accepted { refused_before: 1, .. }), "{unknown:?}");
+    let booked = book::book(&bridge, &store, &order, effort).await.unwrap();
+    assert!(matches!(booked, Booked::Accepted { refused_before: 1, .. }), "{booked:?}");
     let seen = scripted.seen.lock().unwrap().clone();
     let sent = |at: usize| (seen[at].1.clone(), seen[at].2.clone());
     assert_eq!((sent(0), sent(0)), (sent(1), sent(2)), "byte for byte");
