@@ -41,6 +41,7 @@
 //! | `evidence` | the record of what was looked up |
 //! | `serve` | routes, identity, limits, headers |
 //! | `app`, `admin`, `cli` | wiring of the daemon and its stop; lock and local socket; commands |
+//! | `partner` | the reference client of the partner API: feeds into a store, receipts, tokens, bookings |
 //! | `demo` | the demonstration: traffic and verdict |
 //!
 //! Who may name whom is a table in `tests/tidy/arrows.rs`.
@@ -98,6 +99,7 @@ pub mod legacy;
 pub mod lint;
 pub mod mapping;
 pub mod mapping_files;
+pub mod partner;
 pub mod privacy;
 pub mod publish;
 pub mod register;

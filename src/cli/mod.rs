@@ -132,7 +132,7 @@ enum Command {
     Officer(officer::OfficerCommand),
     /// Write one page that shows the way of every column: its class, how it is transformed, to whom it goes.
     Docs(docs::DocsArgs),
-    /// Partners' keys.
+    /// Partners' keys; and a partner's side of the API: pull feeds, get tokens, book.
     #[command(subcommand)]
     Partner(partner::PartnerCommand),
     /// The SQL that the bridge sends to Oracle.
@@ -188,7 +188,7 @@ fn run(command: Command, out: &mut Out) -> Result<Exit, Failed> {
         Command::Mappings(command) => mappings::mappings(&command, out),
         Command::Officer(command) => officer::officer(&command, out),
         Command::Docs(args) => docs::docs(&args, out),
-        Command::Partner(command) => partner::partner(&command, out),
+        Command::Partner(command) => partner::partner(command, out),
         #[cfg(feature = "oracle")]
         Command::Sql(args) => sql::sql(&args, out),
         Command::Openapi => {

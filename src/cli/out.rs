@@ -1,5 +1,6 @@
 //! What commands print, and how they fail.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::io::{self, IsTerminal, Write};
 
@@ -16,7 +17,7 @@ pub struct Out {
 #[derive(Debug)]
 pub struct Failed {
     pub exit: Exit,
-    pub code: &'static str,
+    pub code: Cow<'static, str>,
     pub message: String,
     /// Causes, outermost first.
     pub causes: Vec<String>,
@@ -29,7 +30,7 @@ impl Failed {
     pub fn new(exit: Exit, code: &'static str, message: impl fmt::Display, try_: &str) -> Failed {
         Failed {
             exit,
-            code,
+            code: code.into(),
             message: message.to_string(),
             causes: Vec::new(),
             try_: try_.to_owned(),
@@ -43,6 +44,18 @@ impl Failed {
             self.causes.push(error.to_string());
             cause = error.source();
         }
+        self
+    }
+
+    /// With a code that somebody else made.
+    pub fn coded(mut self, code: &str) -> Failed {
+        self.code = Cow::Owned(code.to_owned());
+        self
+    }
+
+    /// With one more cause.
+    pub fn noting(mut self, cause: String) -> Failed {
+        self.causes.push(cause);
         self
     }
 

@@ -1,12 +1,17 @@
-//! `partner add`: a key for a partner of the mappings, and a line to try it with.
+//! `partner`: keys for partners, on the bridge's side; and the reference client, on the partner's.
+
+mod args;
+mod bookings;
+mod feeds;
+mod keys;
+mod persons;
+mod test;
 
 use clap::Subcommand;
 
 use super::{ConfigFile, Exit, Failed, Out};
-use crate::app;
-use crate::config;
 use crate::domain::PartnerId;
-use crate::keys::{ApiKeys, KeyFolder};
+use crate::partner::{Next, PartnerError};
 
 #[derive(Debug, Subcommand)]
 pub enum PartnerCommand {
@@ -17,33 +22,70 @@ pub enum PartnerCommand {
         /// Id as in partners.toml.
         partner: PartnerId,
     },
+    /// The partners of the mappings and the ids of their bearer keys.
+    List {
+        #[command(flatten)]
+        file: ConfigFile,
+    },
+    /// As a partner: which feeds there are, how fresh, and why one stands still.
+    Feeds(args::Link),
+    /// As a partner: follow a feed, or all, into a folder; a repeat takes up where the last one stopped.
+    Pull(feeds::PullArgs),
+    /// As a partner: a person token for a user who is present and has consented.
+    Token(persons::TokenArgs),
+    /// As a partner: decide from pulled feeds whether and when somebody may book. Asks nobody.
+    Eligible(persons::EligibleArgs),
+    /// As a partner: book a slot, a named one or the first that fits.
+    Book(bookings::BookArgs),
+    /// As a partner: a booking as it is now.
+    Status(bookings::BookingArgs),
+    /// As a partner: cancel a booking.
+    Cancel(bookings::BookingArgs),
+    /// As a partner: one round of everything, with the curl of each step. Books and cancels for real.
+    Test(test::TestArgs),
 }
 
-pub fn partner(command: &PartnerCommand, out: &mut Out) -> Result<Exit, Failed> {
-    let PartnerCommand::Add { file, partner } = command;
-    let config = config::load(&file.config)?.config;
-    let set = app::load_mappings(&config.mappings.dir)?;
-    if set.partner(partner).is_none() {
-        let known: Vec<&str> = set.partners().map(PartnerId::as_str).collect();
-        let try_ = format!("use one of {}, or write its entry and its mappings first", known.join(", "));
-        return Err(Failed::new(Exit::Wrong, "unknown_partner", format!("{partner} is not in partners.toml"), &try_));
+pub fn partner(command: PartnerCommand, out: &mut Out) -> Result<Exit, Failed> {
+    match command {
+        PartnerCommand::Add { file, partner } => keys::add(&file, &partner, out),
+        PartnerCommand::List { file } => keys::list(&file, out),
+        PartnerCommand::Feeds(link) => feeds::feeds(&link, out),
+        PartnerCommand::Pull(args) => feeds::pull(&args, out),
+        PartnerCommand::Token(args) => persons::token(&args, out),
+        PartnerCommand::Eligible(args) => persons::eligible(&args, out),
+        PartnerCommand::Book(args) => bookings::book(&args, out),
+        PartnerCommand::Status(args) => bookings::status(&args, out),
+        PartnerCommand::Cancel(args) => bookings::cancel(&args, out),
+        PartnerCommand::Test(args) => test::test(&args, out),
     }
-    let keys = |error: &dyn std::error::Error| {
-        Failed::new(Exit::Config, "keys", "the key could not be made", "correct the files in secrets.key_dir")
-            .because(error)
+}
+
+/// Code, cause and next step of what failed on the partner's side.
+fn failed(error: &PartnerError) -> Failed {
+    let (exit, try_) = match (error, error.next()) {
+        (PartnerError::NoAnswer { .. }, _) => (Exit::Unreachable, "check the address and that the bridge runs"),
+        (PartnerError::File { .. } | PartnerError::Store { .. }, Next::Operator(try_)) => (Exit::Io, try_),
+        (PartnerError::Exposed { .. } | PartnerError::Content { .. }, Next::Operator(try_)) => (Exit::Config, try_),
+        (PartnerError::Address { .. } | PartnerError::Client { .. }, Next::Operator(try_)) => (Exit::Config, try_),
+        (_, Next::Operator(try_) | Next::Stop(try_)) => (Exit::Wrong, try_),
+        (_, Next::Again(_)) => (Exit::Wrong, "wait, then run it again"),
     };
-    let folder = KeyFolder::open(&config.secrets.key_dir).map_err(|error| keys(&error))?;
-    let mut all = ApiKeys::open(&folder).map_err(|error| keys(&error))?;
-    let environment = app::environment(config.daemon.environment);
-    let made = all.make(&folder, environment, partner).map_err(|error| keys(&error))?;
-    let text = String::from_utf8_lossy(made.text.expose()).into_owned();
-    if out.is_json() {
-        out.value(&serde_json::json!({ "partner": partner, "key_id": made.id, "key": text }));
-    } else {
-        out.line(&format!("key {} of {partner}, shown once:\n  {text}\n", made.id));
-        if let Some(address) = config.listen.partners_http {
-            out.line(&format!("  curl -s -H 'Authorization: Bearer {text}' 'http://{address}/v1/feeds'"));
-        }
+    let cause = std::error::Error::source(error);
+    let failed = Failed::new(exit, "partner", error, try_).coded(error.code());
+    let failed = match cause {
+        Some(cause) => failed.because(cause),
+        None => failed,
+    };
+    match error.problem().and_then(|problem| problem.request_id.as_deref()) {
+        Some(id) => failed.noting(format!("X-Request-Id {id}")),
+        None => failed,
     }
-    Ok(Exit::Done)
+}
+
+/// Runs a conversation with a bridge to its end.
+fn run<T>(work: impl Future<Output = Result<T, PartnerError>>) -> Result<T, Failed> {
+    crate::app::install_crypto();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| Failed::io("no runtime", &error))?;
+    runtime.block_on(work).map_err(|error| failed(&error))
 }

@@ -14,6 +14,7 @@ mod double;
 #[path = "double_absent.rs"]
 mod double;
 mod end;
+mod handout;
 mod import;
 mod native;
 pub mod officers;
@@ -320,7 +321,9 @@ impl Demo {
         })?;
         let Some(offer) = offer else { return Ok(()) };
         // The first persons of the register are left to whoever reads this.
-        let person = stage::someone_free(&self.stage, partner::SPARED)?;
+        let free = stage::those_free(&self.stage, partner::SPARED)?;
+        let person = free.first().copied().unwrap_or(1);
+        let handout = handout::write(&self.stage, free.get(1..).unwrap_or_default())?;
         let token = self.runtime.block_on(partner.token(person, &offer.series));
         let token = match token {
             Ok(Some(token)) => token,
@@ -350,7 +353,8 @@ impl Demo {
         ));
         line(format!("  curl -s {bearer} '{base}/v1/feeds/bookings?limit=500'"));
         line(format!("  curl -s 'http://{}/readyz'   curl -s 'http://{0}/metrics'", self.daemon.observe));
-        line(format!("  slotbridge status --data-dir '{}'\n", self.stage.config.daemon.data_dir.display()));
+        line(format!("  slotbridge status --data-dir '{}'", self.stage.config.daemon.data_dir.display()));
+        line(format!("  slotbridge partner feeds --url {base} --key-file '{}/naver.key'\n", handout.display()));
         Ok(())
     }
 

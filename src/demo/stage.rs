@@ -16,7 +16,7 @@ use super::partner::{Consent, now};
 use super::{DemoFailed, Options, agency, officers, proof};
 use crate::cli::{APPROVALS, MAPPINGS};
 use crate::config::{Config, LegacyKind, Maintained, Series};
-use crate::domain::{AllotmentMode, PartnerId, SeriesId, Timestamp};
+use crate::domain::{AllotmentMode, PartnerId, Secret, SeriesId, Timestamp};
 use crate::keys::{ApiKeys, DemoIssuer, Environment, KeyFolder, ReceiptRequest, SignedBy};
 use crate::legacy::LegacyError;
 use crate::legacy::sqlite::native::Selling;
@@ -24,7 +24,7 @@ use crate::legacy::sqlite::{self, Design, generate, schema};
 use crate::{app, telemetry};
 
 /// The demonstration's consent page.
-const ISSUER: &str = "demo-consent";
+pub const ISSUER: &str = "demo-consent";
 /// Placeholders in the pool a slot: what is taken before demand, and what demand takes.
 const UNITS_HELD: u32 = 4;
 const PLACEHOLDERS_MAX: u32 = 500_000;
@@ -66,6 +66,8 @@ pub struct Stage {
     /// Bearer keys by partner, in the order of `PARTNERS`.
     pub keys: Vec<String>,
     pub consent: Arc<Consent>,
+    /// Private key of the consent page, for a partner's own tests.
+    pub issuer_seed: Secret,
     pub base: String,
     pub imported: Option<Imported>,
     /// Of the agency's own check of what is published.
@@ -113,6 +115,7 @@ pub fn set(options: &Options) -> Result<Stage, DemoFailed> {
         plan,
         keys,
         consent: consent(issuer),
+        issuer_seed: Secret::new(seed.to_vec()),
         imported,
         audit_key,
     })
@@ -311,17 +314,23 @@ pub fn born(plan: &generate::Plan) -> Timestamp {
     plan.now
 }
 
-/// Number of the first of the register's first `among` persons who may book and has no reservation; 1 if nobody is so.
-pub fn someone_free(stage: &Stage, among: u32) -> Result<u32, DemoFailed> {
+/// Numbers of those of the register's first `among` persons who may book and have no reservation.
+pub fn those_free(stage: &Stage, among: u32) -> Result<Vec<u32>, DemoFailed> {
     let sql = |error: rusqlite::Error| DemoFailed::Legacy { cause: error.to_string() };
     let legacy = Connection::open(&stage.legacy).map_err(sql)?;
     let mut reserved = legacy.prepare("SELECT COUNT(*) FROM TB_RESV WHERE PSN_NO = ?1").map_err(sql)?;
+    let mut free = Vec::new();
     for number in 1..=among.min(stage.plan.people) {
         let person = generate::person(stage.plan.seed, number, born(&stage.plan));
         let count: i64 = reserved.query_row([&person.key], |row| row.get(0)).map_err(sql)?;
         if count == 0 && person.standing == generate::Standing::Active {
-            return Ok(number);
+            free.push(number);
         }
     }
-    Ok(1)
+    Ok(free)
+}
+
+/// The first of `those_free`; 1 if nobody is so.
+pub fn someone_free(stage: &Stage, among: u32) -> Result<u32, DemoFailed> {
+    Ok(those_free(stage, among)?.first().copied().unwrap_or(1))
 }
