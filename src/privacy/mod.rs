@@ -10,6 +10,7 @@
 mod closure;
 mod digest;
 mod projector;
+pub mod risk;
 #[cfg(test)]
 mod tests;
 mod transform;

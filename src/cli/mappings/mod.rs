@@ -3,6 +3,7 @@
 mod diff;
 mod digest;
 mod lint;
+mod risk;
 pub(super) mod show;
 
 use std::path::PathBuf;
@@ -31,6 +32,9 @@ pub enum MappingsCommand {
     Sample(show::SampleArgs),
     /// Judge a folder by every rule: findings with their place, in Korean and English.
     Lint(lint::LintArgs),
+    /// Count what the legacy system's rows, put through the mappings, let others infer: group sizes, reasons behind
+    /// labels, small slots. Reads only.
+    Risk(risk::RiskArgs),
     /// List the rules of the linter.
     Rules(lint::RulesArgs),
     /// Put files into their normal form: NFC, LF, no blanks at the ends of lines. Words and order stay.
@@ -44,6 +48,7 @@ pub fn mappings(command: &MappingsCommand, out: &mut Out) -> Result<Exit, Failed
         MappingsCommand::Show(args) => show::show(args, out),
         MappingsCommand::Sample(args) => show::sample(args, out),
         MappingsCommand::Lint(args) => lint::lint(args, out),
+        MappingsCommand::Risk(args) => risk::risk(args, out),
         MappingsCommand::Rules(args) => lint::list(args, out),
         MappingsCommand::Fmt(args) => lint::fmt(args, out),
     }
