@@ -44,25 +44,51 @@ fn small_slots_are_counted_and_tell_only_whether_they_are_bookable() {
     assert_eq!((&slots["telling"], &slots["capacity_max"]), (&Value::from(0), &Value::from(3)));
 }
 
+/// What a feed with persons in it must say.
+const PERSONS: &str = r#"
+[risk]
+k_min = 20
+small_cell = "halt"
+quasi = []
+[lookup]
+persons_per_day_max = 100
+persons_per_epoch_max = 1000
+[erasure]
+acknowledge_hours_max = 24
+"#;
+
 #[test]
 fn what_was_measured_is_what_the_linter_takes() {
     let dir = with_legacy();
     // Cohorts told as if they were persons: eight rows, each a group of its own.
     let file = dir.path().join("mappings/naver/eligibility.toml");
     let text = std::fs::read_to_string(&file).unwrap();
-    std::fs::write(&file, format!("{text}\n[risk]\nk_min = 20\nsmall_cell = \"halt\"\nquasi = []\n")).unwrap();
+    let edits = [
+        ("name = \"name\"\n", "name = \"name\"\ninside = \"label\"\n"),
+        ("mode = \"rules\"", "mode = \"rules\"\nmembership = \"sticky\""),
+        ("none-not-personal", "pipa-26"),
+    ];
+    let text = edits.iter().fold(text, |text, (from, to)| text.replacen(from, to, 1));
+    std::fs::write(&file, format!("{text}{PERSONS}")).unwrap();
     let (code, text) = run(dir.path(), &["mappings", "risk", "naver.eligibility", "--out", "risk.json"]);
     assert_eq!(code, Some(1), "{text}");
     assert!(text.contains("may not be built: small_cells, homogeneous"), "{text}");
     assert!(text.contains("1 (k_min 20)") && text.contains("1.0000"), "{text}");
+    std::fs::write(dir.path().join("empty.json"), "{\"reports\": []}").unwrap();
     let bytes = std::fs::read(dir.path().join("risk.json")).unwrap();
     let reports = RiskReports::parse(&bytes).unwrap();
     let report = reports.of("naver.eligibility", 1).unwrap();
     assert_eq!((report.rows, report.rows_under_k, report.k_smallest), (8, 8, Some(1)));
     assert_eq!(report.histogram, [(1, 8)].into());
-    // The linter takes the file as it is; whether it also holds the feed for one of persons is its own judgement.
-    let (code, text) = run(dir.path(), &["mappings", "lint", "mappings", "--risk", "risk.json"]);
-    assert!(code == Some(0) || code == Some(1), "{text}");
+    let lint = |more: &[&str]| run(dir.path(), &[&["mappings", "lint", "mappings"], more].concat());
+    let judged = ["L404", "L408"];
+    let (code, text) = lint(&["--risk", "risk.json"]);
+    assert!(code == Some(1) && judged.iter().all(|rule| text.contains(rule)), "{text}");
+    assert!(!text.contains("L403"), "this version was measured: {text}");
+    let (_, text) = lint(&[]);
+    assert!(!judged.iter().any(|rule| text.contains(rule)), "{text}");
+    let (_, text) = lint(&["--risk", "empty.json"]);
+    assert!(text.contains("L403") && !text.contains("L408"), "{text}");
     std::fs::write(dir.path().join("broken.json"), &bytes[..bytes.len() / 2]).unwrap();
     assert_eq!(run(dir.path(), &["mappings", "lint", "mappings", "--risk", "broken.json"]).0, Some(2));
 }

@@ -125,6 +125,7 @@ fn holds_persons(set: &MappingSet, mapping: &FeedMapping) -> bool {
     let published = mapping.fields.iter().filter(|field| field.transform.op() != Op::Drop);
     object == persons::OBJECT
         || mapping.risk.is_some()
+        || mapping.fields.iter().any(|field| field.inside.is_some())
         || mapping.feed.mode.as_ref().is_some_and(|mode| *mode.get_ref() != Mode::Rules)
         || published.filter_map(class).any(|class| matches!(class, Class::Quasi | Class::SensitiveInferable))
 }
