@@ -218,8 +218,12 @@ impl<'a> Counting<'a> {
     fn report(&self, set: &MappingSet) -> Result<RiskReport, MeasureFailed> {
         let id = self.mapping.id.get_ref();
         let risk = |source: RiskError| MeasureFailed::Risk { mapping: id.clone(), source };
-        let shape = Arc::new(self.shape(set).map_err(risk)?);
-        let codes: Vec<Vec<u32>> = self.labels.all.iter().map(|texts| codes(&shape, texts)).collect();
+        let axes = self.axes(set).map_err(risk)?;
+        let codes: Vec<Vec<u32>> = self.labels.all.iter().map(|texts| codes(&axes, texts)).collect();
+        let quasi = self.quasi_texts.iter().map(|texts| texts.all.len() as u32);
+        let reasons = self.reasons.all.len() as u32;
+        let shape = Shape::of_combinations(axes, codes.iter().cloned(), quasi.collect(), reasons).map_err(risk)?;
+        let shape = Arc::new(shape);
         let mut cube = Cube::new(shape.clone());
         for ((label, known, reason), rows) in &self.rows {
             let row = shape.row(&codes[*label as usize], &self.known.all[*known as usize], *reason).map_err(risk)?;
@@ -230,7 +234,7 @@ impl<'a> Counting<'a> {
         Ok(RiskReport { unreadable: self.unreadable, ..report })
     }
 
-    fn shape(&self, set: &MappingSet) -> Result<Shape, RiskError> {
+    fn axes(&self, set: &MappingSet) -> Result<Vec<LabelAxis>, RiskError> {
         let published = self.mapping.fields.iter().filter(|field| field.transform.op() != Op::Drop);
         let axes = published.enumerate().map(|(at, field)| {
             let mut texts: Vec<&str> = self.labels.all.iter().map(|texts| texts[at].as_str()).collect();
@@ -246,14 +250,13 @@ impl<'a> Counting<'a> {
                 None => Ok(LabelAxis::plain(name, texts.into_iter().map(str::to_owned).collect())),
             }
         });
-        let quasi = self.quasi_texts.iter().map(|texts| texts.all.len() as u32);
-        Shape::new(axes.collect::<Result<_, _>>()?, quasi.collect(), self.reasons.all.len() as u32)
+        axes.collect()
     }
 }
 
-fn codes(shape: &Shape, texts: &[String]) -> Vec<u32> {
+fn codes(axes: &[LabelAxis], texts: &[String]) -> Vec<u32> {
     // Every text that occurs was given to its axis.
-    texts.iter().zip(shape.labels()).map(|(text, axis)| axis.code(text).unwrap_or(u32::MAX)).collect()
+    texts.iter().zip(axes).map(|(text, axis)| axis.code(text).unwrap_or(u32::MAX)).collect()
 }
 
 /// What others may know: of an instant the year, of the rest the value.

@@ -75,7 +75,7 @@ impl Cells {
             let codes = self.shape.codes(at / old_quasi);
             let moved: Option<Vec<u32>> =
                 codes.iter().zip(&places).map(|(code, place)| place[*code as usize]).collect();
-            match moved {
+            match moved.filter(|codes| shape.label(codes).is_some()) {
                 None => gone.push(*count),
                 Some(codes) => {
                     let row = shape.row(&codes, &self.shape.quasi_codes(at % old_quasi), 0)?;

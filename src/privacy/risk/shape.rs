@@ -102,24 +102,68 @@ pub struct Row {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Shape {
     labels: Vec<LabelAxis>,
+    /// Combinations by number; none: every value with every other.
+    listed: Option<Listed>,
     quasi: Vec<u32>,
     reasons: u32,
     label_cells: u32,
     quasi_cells: u32,
-    /// The next coarser combination of each combination of labels: every field that has a next level goes up one.
+    /// The next coarser combination of each combination of labels.
     up: Vec<u32>,
 }
 
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+struct Listed {
+    codes: Vec<Vec<u32>>,
+    places: BTreeMap<Vec<u32>, u32>,
+}
+
 impl Shape {
-    /// `quasi`: size of each axis of external knowledge; none: only labels count. `reasons`: how many there are.
+    /// Every value of a label field with every value of the others. `quasi`: size of each axis of external knowledge; none: only labels count. `reasons`: how many there are.
     ///
     /// # Errors
     /// More cells than are counted, or a hierarchy that goes round.
     pub fn new(labels: Vec<LabelAxis>, quasi: Vec<u32>, reasons: u32) -> Result<Shape, RiskError> {
         labels.iter().try_for_each(LabelAxis::check)?;
-        let product = |sizes: &mut dyn Iterator<Item = u64>| sizes.fold(1u64, u64::saturating_mul);
-        let label_cells = product(&mut labels.iter().map(|axis| axis.values.len() as u64));
-        let quasi_cells = product(&mut quasi.iter().map(|size| u64::from(*size)));
+        let combinations = product(labels.iter().map(|axis| axis.values.len() as u64));
+        Shape::sized(labels, None, combinations, quasi, reasons)
+    }
+
+    /// Of these combinations of labels alone and the coarser ones above them: fields that follow from one another (a
+    /// cohort and its window) have few, where every value with every other would be too many.
+    ///
+    /// # Errors
+    /// As `new`, and a combination with a code outside its axis.
+    pub fn of_combinations(
+        labels: Vec<LabelAxis>,
+        combinations: impl IntoIterator<Item = Vec<u32>>,
+        quasi: Vec<u32>,
+        reasons: u32,
+    ) -> Result<Shape, RiskError> {
+        labels.iter().try_for_each(LabelAxis::check)?;
+        let mut listed = Listed::default();
+        for mut codes in combinations {
+            let outside = |(code, axis): (&u32, &LabelAxis)| *code as usize >= axis.values.len();
+            if codes.len() != labels.len() || codes.iter().zip(&labels).any(outside) {
+                return Err(RiskError::OutOfRange { axis: "label".to_owned() });
+            }
+            while listed.add(&codes) {
+                let Some(up) = up(&labels, &codes) else { break };
+                codes = up;
+            }
+        }
+        let count = listed.codes.len() as u64;
+        Shape::sized(labels, Some(listed), count, quasi, reasons)
+    }
+
+    fn sized(
+        labels: Vec<LabelAxis>,
+        listed: Option<Listed>,
+        label_cells: u64,
+        quasi: Vec<u32>,
+        reasons: u32,
+    ) -> Result<Shape, RiskError> {
+        let quasi_cells = product(quasi.iter().map(|size| u64::from(*size)));
         if label_cells.saturating_mul(quasi_cells) > CELLS_MAX || label_cells.max(quasi_cells) > CELLS_MAX {
             return Err(RiskError::TooManyCells { labels: label_cells, quasi: quasi_cells });
         }
@@ -127,9 +171,25 @@ impl Shape {
             return Err(RiskError::TooManyPairs { labels: label_cells, reasons: u64::from(reasons) });
         }
         let (label_cells, quasi_cells) = (label_cells as u32, quasi_cells as u32);
-        let mut shape = Shape { labels, quasi, reasons, label_cells, quasi_cells, up: Vec::new() };
-        shape.up = (0..label_cells).map(|label| shape.one_up(label)).collect();
+        let mut shape = Shape { labels, listed, quasi, reasons, label_cells, quasi_cells, up: Vec::new() };
+        let above = |label| up(&shape.labels, &shape.codes(label)).and_then(|codes| shape.label(&codes)).unwrap_or(TOP);
+        shape.up = (0..label_cells).map(above).collect();
         Ok(shape)
+    }
+
+    /// Number of a combination of labels.
+    pub fn label(&self, codes: &[u32]) -> Option<u32> {
+        if let Some(listed) = &self.listed {
+            return listed.places.get(codes).copied();
+        }
+        let mut label = 0;
+        for (code, axis) in codes.iter().zip(&self.labels) {
+            if *code as usize >= axis.values.len() {
+                return None;
+            }
+            label = label * axis.values.len() as u32 + code;
+        }
+        (codes.len() == self.labels.len()).then_some(label)
     }
 
     /// # Errors
@@ -141,13 +201,7 @@ impl Shape {
         if reason >= self.reasons {
             return Err(RiskError::OutOfRange { axis: "reason".to_owned() });
         }
-        let mut label = 0;
-        for (code, axis) in labels.iter().zip(&self.labels) {
-            if *code as usize >= axis.values.len() {
-                return Err(RiskError::OutOfRange { axis: axis.field.clone() });
-            }
-            label = label * axis.values.len() as u32 + code;
-        }
+        let label = self.label(labels).ok_or_else(|| RiskError::OutOfRange { axis: "label".to_owned() })?;
         let mut known = 0;
         for (at, (code, size)) in quasi.iter().zip(&self.quasi).enumerate() {
             if code >= size {
@@ -176,6 +230,9 @@ impl Shape {
 
     /// Codes of a combination of labels, one a field.
     pub fn codes(&self, label: u32) -> Vec<u32> {
+        if let Some(listed) = &self.listed {
+            return listed.codes.get(label as usize).cloned().unwrap_or_default();
+        }
         let sizes: Vec<u32> = self.labels.iter().map(|axis| axis.values.len() as u32).collect();
         digits(label, &sizes)
     }
@@ -188,17 +245,30 @@ impl Shape {
     pub(super) fn quasi_codes(&self, quasi: u32) -> Vec<u32> {
         digits(quasi, &self.quasi)
     }
+}
 
-    fn one_up(&self, label: u32) -> u32 {
-        let codes = self.codes(label);
-        let mut has_moved = false;
-        let up = codes.iter().zip(&self.labels).fold(0, |up, (code, axis)| {
-            let coarser = axis.coarser[*code as usize];
-            has_moved |= coarser.is_some();
-            up * axis.values.len() as u32 + coarser.unwrap_or(*code)
-        });
-        if has_moved { up } else { TOP }
+impl Listed {
+    /// False: it was known, and what is above it too.
+    fn add(&mut self, codes: &[u32]) -> bool {
+        if self.places.contains_key(codes) {
+            return false;
+        }
+        self.places.insert(codes.to_owned(), self.codes.len() as u32);
+        self.codes.push(codes.to_owned());
+        true
     }
+}
+
+/// The next coarser combination: every field that has a next level goes up one.
+fn up(labels: &[LabelAxis], codes: &[u32]) -> Option<Vec<u32>> {
+    let coarser = |(code, axis): (&u32, &LabelAxis)| axis.coarser[*code as usize];
+    let ups: Vec<Option<u32>> = codes.iter().zip(labels).map(coarser).collect();
+    let has_moved = ups.iter().any(Option::is_some);
+    has_moved.then(|| ups.iter().zip(codes).map(|(up, code)| up.unwrap_or(*code)).collect())
+}
+
+fn product(sizes: impl Iterator<Item = u64>) -> u64 {
+    sizes.fold(1, u64::saturating_mul)
 }
 
 /// Mixed radix, the last axis fastest.

@@ -262,6 +262,24 @@ proptest! {
     }
 
     #[test]
+    fn listing_the_combinations_that_occur_changes_no_figure(data in data()) {
+        let combinations: Vec<Vec<u32>> = data.rows.iter().map(|row| row.labels.clone()).collect();
+        let listed = Shape::of_combinations(data.axes.clone(), combinations, data.quasi.clone(), data.reasons).unwrap();
+        let listed = Arc::new(listed);
+        let mut cube = Cube::new(listed.clone());
+        cube.count(data.rows(&listed)).unwrap();
+        let (one, other) = (data.gate(), cube.gate(&data.rule));
+        let sorted = |gate: &Gate| {
+            let mut report = gate.report("p.x", 1, None);
+            report.labels.sort_by(|a, b| (&a.field, &a.value).cmp(&(&b.field, &b.value)));
+            report
+        };
+        prop_assert_eq!(sorted(&one), sorted(&other));
+        let difference = Difference::between(one.cells(), other.cells(), 1_000).unwrap();
+        prop_assert!(difference.changes().is_empty() && difference.vanished() == 0);
+    }
+
+    #[test]
     fn only_changes_of_nobody_or_of_enough_pass(
         builds in prop::collection::vec(prop::collection::vec(0u32..30, 6), 1..8),
         k_min in 1u32..12,
@@ -405,6 +423,17 @@ fn more_than_can_be_counted_is_refused_before_anything_is_allocated() {
     assert!(matches!(cube.count([row(2)]), Err(RiskError::TooManyOrigins { origins: 3, .. })));
     assert_eq!(cube.add(row(0), u32::MAX), Err(RiskError::TooManyRows));
     assert_eq!(cube.rows(), 2);
+}
+
+#[test]
+fn fields_that_follow_from_one_another_are_few_combinations() {
+    let axis = |name: &str| LabelAxis::plain(name, (0..300).map(|at| at.to_string()).collect());
+    let axes = || vec![axis("cohort"), axis("opens_at"), axis("closes_at")];
+    assert!(matches!(Shape::new(axes(), vec![], 2), Err(RiskError::TooManyCells { .. })));
+    let shape = Shape::of_combinations(axes(), (0..300).map(|at| vec![at, at, at]), vec![110, 2], 2).unwrap();
+    assert_eq!((shape.label_cells(), shape.codes(7)), (300, vec![7, 7, 7]));
+    assert_eq!(shape.label(&[7, 7, 8]), None);
+    assert!(Shape::of_combinations(axes(), [vec![300, 0, 0]], vec![], 2).is_err());
 }
 
 #[test]
