@@ -10,15 +10,14 @@ mod judge;
 mod normal;
 mod place;
 pub mod render;
-pub mod risk;
 pub mod rules;
 #[cfg(test)]
 mod tests;
 mod waiver;
 
+pub use crate::privacy::risk::{self, RiskReport, RiskReports};
 pub use change::{Axis, Change, ChangeRow, Verdict, compare};
 pub use finding::{Finding, Report, Waived};
 pub use judge::{Beside, Standing, StandingState, Standings, lint};
 pub use normal::normal_form;
-pub use risk::{RiskReport, RiskReports};
 pub use rules::{Needs, Rule};

@@ -99,6 +99,11 @@ impl MappingSet {
         active.map(|((partner, kind), mapping)| (partner, *kind, mapping))
     }
 
+    /// Every table and hierarchy, by path in the folder without ending.
+    pub fn tables(&self) -> impl Iterator<Item = (&str, &Table)> {
+        self.tables.iter().map(|(path, table)| (path.as_str(), table))
+    }
+
     /// `tables/<name>.csv`.
     pub fn table(&self, name: &str) -> Option<&Table> {
         self.tables.get(&format!("tables/{name}"))
@@ -126,7 +131,7 @@ impl MappingSet {
     }
 
     /// What is fetched of every object that has a view: columns with an operational role, material columns, and those
-    /// that an active mapping reads, in the catalogue's order. Nothing else is ever in a SELECT.
+    /// that an active mapping reads or counts k over, in the catalogue's order. Nothing else is ever in a SELECT.
     pub fn layouts(&self) -> Vec<Layout> {
         self.catalogue.objects.iter().filter_map(|object| self.layout_of(object)).collect()
     }
@@ -158,5 +163,6 @@ fn reads(mapping: &FeedMapping, object: &Object, column: &str) -> bool {
     *mapping.source.object.get_ref() == object.name
         && (mapping.feed.id.source.get_ref() == column
             || mapping.filters.iter().any(|f| f.column.get_ref() == column)
+            || mapping.risk.iter().flat_map(|risk| &risk.quasi).any(|name| name.get_ref() == column)
             || fields.filter_map(|f| f.source.as_ref()).any(|s| s.get_ref() == column))
 }

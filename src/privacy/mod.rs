@@ -16,6 +16,7 @@ mod guard_bytes;
 #[cfg(test)]
 mod guard_tests;
 mod projector;
+pub mod risk;
 #[cfg(test)]
 mod tests;
 mod transform;

@@ -7,6 +7,7 @@ mod export;
 mod lint;
 pub(super) mod over;
 mod seen;
+mod risk;
 pub(super) mod show;
 mod verify;
 
@@ -49,6 +50,9 @@ pub enum MappingsCommand {
     Verify(verify::VerifyArgs),
     /// Judge a folder by every rule: findings with their place, in Korean and English.
     Lint(lint::LintArgs),
+    /// Count what the legacy system's rows, put through the mappings, let others infer: group sizes, reasons behind
+    /// labels, small slots. Reads only.
+    Risk(risk::RiskArgs),
     /// List the rules of the linter.
     Rules(lint::RulesArgs),
     /// Put files into their normal form: NFC, LF, no blanks at the ends of lines. Words and order stay.
@@ -76,6 +80,7 @@ pub fn mappings(command: &MappingsCommand, out: &mut Out) -> Result<Exit, Failed
         MappingsCommand::Import(args) => export::import(args, out),
         MappingsCommand::Verify(args) => verify::verify(args, out),
         MappingsCommand::Lint(args) => lint::lint(args, out),
+        MappingsCommand::Risk(args) => risk::risk(args, out),
         MappingsCommand::Rules(args) => lint::list(args, out),
         MappingsCommand::Fmt(args) => lint::fmt(args, out),
     }

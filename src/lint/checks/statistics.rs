@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use crate::lint::judge::Judge;
 use crate::lint::place::Step::{At, Key};
-use crate::lint::risk::RiskReport;
+use crate::lint::risk::{RiskReport, share_is_over};
 use crate::mapping::{Class, Drawn, FeedKind, MappingStatus, PartnerRole, Transform};
 
 pub(in crate::lint) fn check(judge: &mut Judge<'_>) {
@@ -46,6 +46,7 @@ fn groups(judge: &mut Judge<'_>, drawn: &Drawn) {
 }
 
 fn small_slots(judge: &mut Judge<'_>, drawn: &Drawn) {
+    measured_slots(judge, drawn);
     let is_off = judge.parts.policy.as_ref().is_some_and(|policy| policy.small_slots.capacity_max == 0);
     let is_partner = judge.partner(drawn).is_some_and(|partner| partner.role != PartnerRole::Agency);
     if !is_off || !is_partner || drawn.kind != FeedKind::Slots {
@@ -61,6 +62,17 @@ fn small_slots(judge: &mut Judge<'_>, drawn: &Drawn) {
             "small slots tell how many are left",
         );
     }
+}
+
+/// What was seen counts whatever the policy says.
+fn measured_slots(judge: &mut Judge<'_>, drawn: &Drawn) {
+    let (id, version) = (drawn.mapping.id.get_ref().as_str(), drawn.mapping.version);
+    let measured = judge.beside.risk.and_then(|reports| reports.of_slots(id, version));
+    let Some(slots) = measured.filter(|slots| slots.telling > 0 && !slots.is_exempt) else { return };
+    let (telling, small) = (slots.telling, slots.small);
+    let ko = format!("소규모 회차 {small}건 중 {telling}건이 예약 가능 여부보다 많은 것을 알려 줍니다.");
+    let en = format!("{telling} of {small} small slots tell more than that they are bookable");
+    judge.say("L412", &drawn.file, &[Key("feed"), Key("kind")], ko, en);
 }
 
 fn measured(judge: &mut Judge<'_>, drawn: &Drawn) {
@@ -103,11 +115,6 @@ fn labels(judge: &mut Judge<'_>, drawn: &Drawn, report: &RiskReport) {
             judge.say("L405", &drawn.file, &path, ko, format!("one reason makes up more than {most} % of {named}"));
         }
     }
-}
-
-/// Exactly, without rounding.
-fn share_is_over(part: u64, whole: u64, percent: u32) -> bool {
-    u128::from(part) * 100 > u128::from(whole) * u128::from(percent)
 }
 
 /// Bytes of the data lines of a table, in order.

@@ -46,7 +46,7 @@ impl Case {
     }
 
     fn measured(self, reports: Vec<RiskReport>) -> Case {
-        Case { risk: Some(RiskReports { reports }), ..self }
+        Case { risk: Some(RiskReports { reports, slots: Vec::new() }), ..self }
     }
 
     /// Every mapping is in force; `naver.slots` as said.
@@ -70,8 +70,7 @@ fn report() -> RiskReport {
         k_smallest: Some(20),
         rows_under_k: 0,
         suppressed: 0,
-        labels: Vec::new(),
-        histogram: BTreeMap::new(),
+        ..RiskReport::default()
     }
 }
 
