@@ -13,6 +13,7 @@ mod control;
 mod counting;
 mod desk;
 mod doctor;
+mod evident;
 mod examine;
 mod files;
 mod in_force;
@@ -79,6 +80,7 @@ pub struct Daemon {
     /// Lives of the ledger: op ids carry the one of their position.
     pub epochs: Vec<ledger::Epoch>,
     reloader: Arc<Reloader>,
+    signing: Arc<evident::Signing>,
     running: Running,
     stop_within: Duration,
     _lock: Arc<DataLock>,
@@ -246,5 +248,8 @@ impl Daemon {
         // The committer ends once nobody can submit: these hold ways in.
         drop((self.condition, self.capture, self.reloader));
         threads.finish(until);
+        if let Err(why) = self.signing.sign() {
+            tracing::warn!(why, "the next head that is signed is the next start's");
+        }
     }
 }
