@@ -10,6 +10,7 @@ mod config;
 mod conflicts;
 mod demo;
 mod docs;
+mod evidence;
 mod findings;
 mod init;
 mod ledger;
@@ -109,6 +110,9 @@ enum Command {
     /// The ledger: check it, read it, shorten the next start.
     #[command(subcommand)]
     Ledger(ledger::LedgerCommand),
+    /// The evidence log: check it, sign its head, print registers and the access log.
+    #[command(subcommand)]
+    Evidence(evidence::EvidenceCommand),
     /// Copy ledger, register and evidence, also beside a running daemon.
     Backup(ledger::BackupArgs),
     /// Check a backup, or begin a new life from it.
@@ -170,6 +174,7 @@ fn run(command: Command, out: &mut Out) -> Result<Exit, Failed> {
         Command::Capture(command) => capture::capture(&command, out),
         Command::Conflicts(args) => conflicts::conflicts(&args, out),
         Command::Ledger(command) => ledger::ledger(&command, out),
+        Command::Evidence(command) => evidence::evidence(&command, out),
         Command::Backup(args) => ledger::backup(&args, out),
         Command::Restore(args) => ledger::restore(&args, out),
         Command::Legacy(command) => legacy::legacy(&command, out),

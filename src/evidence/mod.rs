@@ -14,6 +14,7 @@
 //! Entries are written by one thread that takes what waits (group commit), so that many callers share a wait for the
 //! disk. The door is bounded; beyond it callers are declined.
 
+pub mod csv;
 mod entry;
 mod note;
 mod store;
@@ -133,7 +134,9 @@ enum Job {
 
 /// The log, for everyone. Its thread ends when the last handle is gone.
 pub struct Evidence {
-    door: mpsc::Sender<Job>,
+    /// Taken by the end alone.
+    door: Option<mpsc::Sender<Job>>,
+    thread: Option<std::thread::JoinHandle<()>>,
     head: Arc<Mutex<Head>>,
     path: std::path::PathBuf,
 }
@@ -148,7 +151,7 @@ impl Evidence {
         let head = Arc::new(Mutex::new(store.head()));
         let (door, mut jobs) = mpsc::channel::<Job>(WAITING_MAX);
         let shown = head.clone();
-        std::thread::Builder::new()
+        let thread = std::thread::Builder::new()
             .name(String::from("evidence"))
             .spawn(move || {
                 let mut waiting = None;
@@ -159,7 +162,7 @@ impl Evidence {
                 }
             })
             .map_err(|error| EvidenceError::Store { cause: error.to_string() })?;
-        Ok(Evidence { door, head, path: path.to_path_buf() })
+        Ok(Evidence { door: Some(door), thread: Some(thread), head, path: path.to_path_buf() })
     }
 
     /// Appends; returns the entry's index once it is durable.
@@ -214,7 +217,8 @@ impl Evidence {
     }
 
     fn send(&self, job: Job) -> Result<(), EvidenceError> {
-        self.door.try_send(job).map_err(|error| match error {
+        let door = self.door.as_ref().ok_or(EvidenceError::Stopped)?;
+        door.try_send(job).map_err(|error| match error {
             mpsc::error::TrySendError::Full(_) => EvidenceError::Overloaded,
             mpsc::error::TrySendError::Closed(_) => EvidenceError::Stopped,
         })
@@ -261,6 +265,18 @@ impl Evidence {
     /// Entries from `from` on, at most `max`; without content where retention deleted it.
     pub fn entries(&self, from: u64, max: u32) -> Result<Vec<(u64, Option<Entry>)>, EvidenceError> {
         store::entries(&self.path, from, max)
+    }
+}
+
+/// Waits until what was submitted is written and the file is closed.
+impl Drop for Evidence {
+    fn drop(&mut self) {
+        self.door = None;
+        if let Some(thread) = self.thread.take()
+            && thread.join().is_err()
+        {
+            tracing::error!("the evidence log's thread panicked");
+        }
     }
 }
 
