@@ -94,8 +94,8 @@ impl Register {
                 let file = format!("{} {file}", mapping.title.ko).trim_end().to_owned();
                 let seconds = f64::from(*mapping.feed.tick_ms.get_ref()) / 1_000.0;
                 let how_often = format!("{contract} ({seconds}초 주기)");
-                let form = "전산망(피드, 암호화 통신)".to_owned();
-                let measures = format!("보유 기간 {kept} 이내, 재제공 금지, 파기 확인");
+                let form = "전산망을 통한 피드".to_owned();
+                let measures = format!("제공받는 자의 보유 기간 {kept} 이내");
                 vec![file, name, purpose, citation, items, how_often, form, measures]
             }
             Register::ThirdParty => {
