@@ -9,7 +9,7 @@ mod server;
 
 pub use client::{AskFailed, ask};
 pub use lock::{DataLock, Locked};
-pub use server::{Commands, serve};
+pub use server::{Commands, Peer, serve};
 
 use serde::{Deserialize, Serialize};
 

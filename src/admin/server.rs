@@ -19,7 +19,20 @@ const LINE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// What the daemon does about an ask. Called on a thread that may block.
 pub trait Commands: Send + Sync + 'static {
-    fn answer(&self, ask: Ask) -> Told;
+    fn answer(&self, ask: Ask, peer: Peer) -> Told;
+}
+
+/// Who asks, as the kernel states it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Peer {
+    pub uid: Option<u32>,
+}
+
+impl Peer {
+    /// For the access log. Names are not looked up: they may change, and a lookup may ask the network.
+    pub fn account(self) -> String {
+        self.uid.map_or_else(|| "uid unknown".to_owned(), |uid| format!("uid {uid}"))
+    }
 }
 
 /// Binds `path` (an old socket there is replaced: the data lock says that nobody serves it) and serves until `stop`.
@@ -72,6 +85,7 @@ async fn accept(
 }
 
 async fn converse(stream: UnixStream, commands: Arc<dyn Commands>) -> io::Result<()> {
+    let peer = Peer { uid: stream.peer_cred().ok().map(|credentials| credentials.uid()) };
     let (read, mut write) = stream.into_split();
     let mut read = BufReader::new(read);
     loop {
@@ -84,8 +98,11 @@ async fn converse(stream: UnixStream, commands: Arc<dyn Commands>) -> io::Result
             Ok(Err(error)) => return Err(error),
         }
         let is_whole = line.ends_with(b"\n");
-        let told =
-            if is_whole { answer(&line, &commands).await } else { refuse("line_too_long", "a line is at most 64 KiB") };
+        let told = if is_whole {
+            answer(&line, &commands, peer).await
+        } else {
+            refuse("line_too_long", "a line is at most 64 KiB")
+        };
         let mut reply = serde_json::to_vec(&told)?;
         reply.push(b'\n');
         write.write_all(&reply).await?;
@@ -95,7 +112,7 @@ async fn converse(stream: UnixStream, commands: Arc<dyn Commands>) -> io::Result
     }
 }
 
-async fn answer(line: &[u8], commands: &Arc<dyn Commands>) -> Told {
+async fn answer(line: &[u8], commands: &Arc<dyn Commands>, peer: Peer) -> Told {
     let ask: Ask = match serde_json::from_slice(line) {
         Ok(ask) => ask,
         Err(error) => return refuse("not_understood", &error.to_string()),
@@ -111,7 +128,7 @@ async fn answer(line: &[u8], commands: &Arc<dyn Commands>) -> Told {
         return refuse("too_many_ops", "a retry names at most 100 ops");
     }
     let commands = commands.clone();
-    match tokio::task::spawn_blocking(move || commands.answer(ask)).await {
+    match tokio::task::spawn_blocking(move || commands.answer(ask, peer)).await {
         Ok(told) => told,
         Err(_) => refuse("failed", "the command failed; the log says why"),
     }
@@ -129,7 +146,8 @@ mod tests {
     struct Echo;
 
     impl Commands for Echo {
-        fn answer(&self, ask: Ask) -> Told {
+        fn answer(&self, ask: Ask, peer: Peer) -> Told {
+            assert_eq!(peer.uid, Some(std::os::unix::fs::MetadataExt::uid(&std::fs::metadata("/proc/self").unwrap())));
             Told::Ok(serde_json::json!({ "asked": format!("{ask:?}") }))
         }
     }

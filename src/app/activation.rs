@@ -123,7 +123,7 @@ pub fn stopped(running: &Running, at: Timestamp, position: Position) -> Access {
 }
 
 fn entry(action: Action, basis: String, at: Timestamp, position: Position) -> Access {
-    Access { at, actor: Actor::Bridge, action, subject: None, basis, count: 1, position }
+    Access { at, actor: Actor::Bridge, action, subject: None, from: None, basis, count: 1, position }
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
-use crate::admin::{Ask, Commands, Told};
+use crate::admin::{Ask, Commands, Peer, Told};
 use crate::decide::{Conflict, ConflictKind, Event};
 use crate::domain::{BookingId, BookingStatus, EndReason, Incarnation, ObjectName, PartnerId};
 use crate::durable::Answer;
@@ -109,7 +109,7 @@ impl Snapshots {
 }
 
 impl Commands for Control {
-    fn answer(&self, ask: Ask) -> Told {
+    fn answer(&self, ask: Ask, _: Peer) -> Told {
         match ask {
             Ask::Status => Told::Ok(self.condition.status()),
             Ask::Snapshot => match self.snapshots.write() {

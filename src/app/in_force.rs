@@ -12,8 +12,9 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use crate::approval::{Approvals, Standing};
+use crate::approval::{Approvals, Signed, Standing};
 use crate::domain::{ObjectName, PartnerId, Timestamp};
+use crate::evidence::Approved;
 use crate::mapping::{Catalogue, FeedKind, MappingSet, MappingStatus, Object, Partner, Policy};
 use crate::privacy::Closure;
 
@@ -23,6 +24,10 @@ pub trait Judge {
     fn standing(&self, closure: &Closure, now: Timestamp) -> Standing;
     /// The newest kept version that is in force.
     fn in_force(&self, mapping: &str, now: Timestamp) -> Option<(Closure, Standing)>;
+    /// Every genuine note, for the evidence log.
+    fn notes(&self) -> Vec<Approved> {
+        Vec::new()
+    }
 }
 
 impl Judge for Approvals {
@@ -36,6 +41,19 @@ impl Judge for Approvals {
 
     fn in_force(&self, mapping: &str, now: Timestamp) -> Option<(Closure, Standing)> {
         Approvals::in_force(self, mapping, now)
+    }
+
+    fn notes(&self) -> Vec<Approved> {
+        let subjects = ["officers", "policy"].into_iter().chain(self.mappings());
+        let of = |signed: &Signed| Approved {
+            at: Timestamp::default(),
+            subject: signed.header.subject.clone(),
+            note: signed.digest.clone(),
+            decision: signed.header.decision.code().to_owned(),
+            signed_at: signed.header.signed_at,
+            signers: signed.signers.iter().map(|signer| signer.name.to_string()).collect(),
+        };
+        subjects.flat_map(|subject| self.history(subject)).map(of).collect()
     }
 }
 

@@ -13,6 +13,7 @@ mod control;
 mod counting;
 mod desk;
 mod doctor;
+mod evident;
 mod examine;
 mod files;
 mod guards;
@@ -25,6 +26,7 @@ mod open;
 mod outside;
 mod proofs;
 mod prove;
+mod registers;
 mod reload;
 mod settings;
 mod standings;
@@ -65,6 +67,7 @@ pub use measuring::{MeasureFailed, Measured, Measuring, measure};
 pub use meter::Condition;
 pub use proofs::{Proof, ProofFailed, Proofs, Verdict};
 pub use prove::{Canary, ProveFailed, Proving};
+pub use registers::{Register, access_csv};
 pub use reload::{NotReloaded, Reloaded, Reloader, Source};
 pub use settings::{logs, person_constraint};
 pub use systemd::{alive, ready, stopping, watchdog};
@@ -83,6 +86,7 @@ pub struct Daemon {
     /// Lives of the ledger: op ids carry the one of their position.
     pub epochs: Vec<ledger::Epoch>,
     reloader: Arc<Reloader>,
+    signing: Arc<evident::Signing>,
     running: Running,
     stop_within: Duration,
     _lock: Arc<DataLock>,
@@ -253,5 +257,8 @@ impl Daemon {
         // The committer ends once nobody can submit: these hold ways in.
         drop((self.condition, self.capture, self.reloader));
         threads.finish(until);
+        if let Err(why) = self.signing.sign() {
+            tracing::warn!(why, "the next head that is signed is the next start's");
+        }
     }
 }

@@ -17,7 +17,7 @@ use crate::domain::{PartnerId, Position, Timestamp};
 use crate::durable::{Consumer, Durable, Submission};
 use crate::evidence::{self, Evidence};
 use crate::intake::{Intake, Macs};
-use crate::keys::{ApiKeys, KeyFolder};
+use crate::keys::{ApiKeys, KeyFolder, LogKey};
 use crate::ledger::{self, Committer, Expected, Ledger, LedgerError, LedgerReader, snapshot};
 use crate::legacy::Heartbeat;
 use crate::mapping::MappingSet;
@@ -34,6 +34,7 @@ use super::backend::Backend;
 use super::compiled::{self, Compiled};
 use super::control::{Door, Snapshots};
 use super::desk::{Watched, Window};
+use super::evident::{self, Leaving, Signing};
 use super::files::Files;
 use super::guards::Alarms;
 use super::in_force::choose;
@@ -160,6 +161,11 @@ impl Opening {
         let standings = Arc::new(Standings::default());
         standings.set(&self.compiled.in_force);
         opened.publisher.guarded_by(standings.clone(), self.clock.now());
+        let leaving = Arc::new(Leaving::open(self.evidence.clone())?);
+        leaving.in_force(&self.compiled.in_force, self.compiled.plans().iter());
+        opened.publisher.telling(leaving.clone());
+        let key = LogKey::open(&KeyFolder::open(&self.config.secrets.key_dir)?, LogKey::FILE)?;
+        let signing = Arc::new(Signing::of(&self.config, &self.evidence, key, &self.clock));
         let tokens = Arc::new(Tokens::open(&self.config, self.compiled.set(), self.clock.now())?);
         let partners: Vec<PartnerId> = self.compiled.set().partners().cloned().collect();
         let known = Arc::new(ArcSwap::from_pointee(known_partners(&self.config, self.compiled.set())?));
@@ -241,7 +247,8 @@ impl Opening {
             control: opened.control,
             condition: condition.clone(),
             standings,
-            evidence: self.evidence,
+            evidence: self.evidence.clone(),
+            leaving,
         };
         let reloader = Arc::new(Reloader::new(live, self.config.clone(), &self.compiled));
         threads.looking = Some(Looking::start(reloader.clone()).map_err(thread_failed)?);
@@ -253,7 +260,17 @@ impl Opening {
             door: threads.door.clone(),
         };
         let (config, files, clock) = (&self.config, &self.files, &self.clock);
-        let outside = Outside { config, files, condition: &condition, clock, orders, reloader: &reloader };
+        let (reloader_, evidence, signing_) = (&reloader, &self.evidence, &signing);
+        let outside = Outside {
+            config,
+            files,
+            condition: &condition,
+            clock,
+            orders,
+            reloader: reloader_,
+            evidence,
+            signing: signing_,
+        };
         let served = runtime.block_on(outside.open(api, snapshots, capturing, threads))?;
         Ok(Daemon {
             condition,
@@ -264,6 +281,7 @@ impl Opening {
             entries: reader,
             epochs,
             reloader,
+            signing,
             running: Running { threads: std::mem::take(threads), jobs: Some(served.jobs), failed },
             stop_within: std::time::Duration::from_millis(self.config.daemon.stop_ms_max),
             _lock: lock,
@@ -289,6 +307,7 @@ fn in_force(
         in_force.hold(&id, &why);
     }
     let compiled = Compiled::of(in_force, dir, ports, None)?;
+    evidence.record_all_blocking(evident::new_notes(&*judge, evidence, now)?)?;
     for entry in history.missing(&compiled.in_force, now, Position::ZERO) {
         evidence.record_blocking(entry)?;
     }

@@ -5,10 +5,12 @@ use std::sync::Arc;
 use crate::admin;
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::evidence::Evidence;
 use crate::serve::{self, Api, ServerFiles};
 use crate::writeback::Orders;
 
 use super::control::{Control, Snapshots};
+use super::evident::{self, Signing, Witnessed};
 use super::files::Files;
 use super::jobs::{self, Planned};
 use super::meter::Condition;
@@ -27,6 +29,8 @@ pub struct Outside<'a> {
     pub clock: &'a Arc<dyn Clock>,
     pub orders: Orders,
     pub reloader: &'a Arc<Reloader>,
+    pub evidence: &'a Arc<Evidence>,
+    pub signing: &'a Arc<Signing>,
 }
 
 /// Addresses that were bound, and the jobs.
@@ -72,7 +76,14 @@ impl Outside<'_> {
             reloader: self.reloader.clone(),
             poller: Poller(Some(capturing.clone())),
         };
-        let admin = admin::serve(&self.files.socket, Arc::new(control), stop.clone())
+        let view = self.condition.view.clone();
+        let witnessed = Witnessed {
+            commands: control,
+            evidence: self.evidence.clone(),
+            clock: self.clock.clone(),
+            position: Box::new(move || view.durable()),
+        };
+        let admin = admin::serve(&self.files.socket, Arc::new(witnessed), stop.clone())
             .map_err(|source| StartFailed::Socket { path: self.files.socket.clone(), source })?;
         threads.serving =
             vec![tokio::spawn(serve::run(api, doors, stop.clone())), tokio::spawn(observing), tokio::spawn(admin)];
@@ -85,6 +96,8 @@ impl Outside<'_> {
     fn planned(&self, snapshots: Snapshots, capturing: Arc<Capturing>) -> Vec<Planned> {
         let jobs = &self.config.jobs;
         let (view, clock) = (self.condition.view.clone(), self.clock.clone());
+        let (signing, evidence) = (self.signing.clone(), self.evidence.clone());
+        let (config, now) = (self.config.clone(), self.clock.clone());
         let cut: jobs::Work = Arc::new(move || {
             capturing.poll_now();
             Ok(())
@@ -101,6 +114,16 @@ impl Outside<'_> {
                 work: Arc::new(move || snapshots.write().map(|_| ())),
             },
             Planned { name: "purge", at: jobs.purge.clone(), work: purge },
+            Planned {
+                name: "evidence_checkpoint",
+                at: jobs.evidence_checkpoint.clone(),
+                work: Arc::new(move || signing.sign()),
+            },
+            Planned {
+                name: "evidence_retention",
+                at: jobs.evidence_retention.clone(),
+                work: Arc::new(move || evident::retain(&evidence, &config, now.now())),
+            },
         ]
     }
 }

@@ -21,6 +21,7 @@ use serde_json::Value;
 use super::activation::{self, History};
 use super::approving::Approving;
 use super::compiled::{self, Compiled};
+use super::evident::{self, Leaving};
 use super::in_force::{InForce, choose, short};
 use super::meter::Condition;
 use super::open::known_partners;
@@ -59,6 +60,7 @@ pub struct Live {
     pub condition: Arc<Condition>,
     pub standings: Arc<Standings>,
     pub evidence: Arc<Evidence>,
+    pub leaving: Arc<Leaving>,
 }
 
 pub struct Reloader {
@@ -196,7 +198,10 @@ impl Reloader {
         for entry in history.missing(&compiled.in_force, now, self.live.condition.view.durable()) {
             self.live.evidence.record_blocking(entry)?;
         }
-        let rebound = self.live.control.rebind(compiled.plans());
+        self.note(&*judge)?;
+        let plans = compiled.plans();
+        self.live.leaving.in_force(&compiled.in_force, plans.iter());
+        let rebound = self.live.control.rebind(plans);
         let rebound = rebound.map_err(|error| NotReloaded::one(error.code(), error))?;
         // Nothing fails from here on.
         self.live.standings.set(&compiled.in_force);
@@ -218,6 +223,12 @@ impl Reloader {
         Ok(reloaded)
     }
 
+    /// Writes down what officers signed since.
+    fn note(&self, judge: &dyn super::in_force::Judge) -> Result<(), EvidenceError> {
+        let evidence = &self.live.evidence;
+        evidence.record_all_blocking(evident::new_notes(judge, evidence, self.live.condition.clock.now())?)
+    }
+
     /// Looks whether the approvals still say what they said. Cheap while the folder's files stay as they are.
     pub fn look(&self) {
         let Ok(mut state) = self.state.try_lock() else { return };
@@ -237,6 +248,9 @@ impl Reloader {
             return;
         }
         let judge = approving.judge(&files);
+        if let Err(error) = self.note(&*judge) {
+            tracing::error!(code = error.code(), %error, "what officers signed could not be recorded");
+        }
         for running in standings.rejudge(&*judge, now) {
             let entry = activation::stopped(&running, now, self.live.condition.view.durable());
             if let Err(error) = self.live.evidence.record_blocking(entry) {

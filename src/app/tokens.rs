@@ -202,6 +202,7 @@ impl serve::RecordAccess for Recorded {
             actor: Actor::Partner(access.partner.clone()),
             action,
             subject: Some(access.person),
+            from: None,
             basis: "consent_receipt".to_owned(),
             count: 1,
             position: access.position,

@@ -10,6 +10,7 @@ mod config;
 mod conflicts;
 mod demo;
 mod docs;
+mod evidence;
 mod feed;
 mod findings;
 mod init;
@@ -117,6 +118,9 @@ enum Command {
     /// The ledger: check it, read it, shorten the next start.
     #[command(subcommand)]
     Ledger(ledger::LedgerCommand),
+    /// The evidence log: check it, sign its head, print registers and the access log.
+    #[command(subcommand)]
+    Evidence(evidence::EvidenceCommand),
     /// Copy ledger, register and evidence, also beside a running daemon.
     Backup(ledger::BackupArgs),
     /// Check a backup, or begin a new life from it.
@@ -182,6 +186,7 @@ fn run(command: Command, out: &mut Out) -> Result<Exit, Failed> {
         Command::Feed(command) => feed::feed(&command, out),
         Command::Conflicts(args) => conflicts::conflicts(&args, out),
         Command::Ledger(command) => ledger::ledger(&command, out),
+        Command::Evidence(command) => evidence::evidence(&command, out),
         Command::Backup(args) => ledger::backup(&args, out),
         Command::Restore(args) => ledger::restore(&args, out),
         Command::Legacy(command) => legacy::legacy(&command, out),

@@ -21,6 +21,6 @@ pub use oracle::{Account, Body, Charset, Oracle};
 pub use problem::{Problem, Problems, Style};
 pub use reference::{commented_file, reference};
 pub use sections::{
-    Capture, Config, Daemon, Desk, Environment, HintKind, Intake, Jobs, Legacy, LegacyKind, Listen, Log, LogFormat,
-    Mappings, PersonConstraint, Publish, Secrets, Series, Writeback,
+    Capture, Config, Daemon, Desk, Environment, EvidenceKept, HintKind, Intake, Jobs, Legacy, LegacyKind, Listen, Log,
+    LogFormat, Mappings, PersonConstraint, Publish, Secrets, Series, Writeback,
 };

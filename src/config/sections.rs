@@ -226,6 +226,21 @@ section! {
         ledger_snapshot: String = "0 40 18 * * *".to_owned();
         /// Refused keys past their retention leave the readers' memory.
         purge: String = "0 20 19 * * *".to_owned();
+        /// Signature under the head of the evidence log; every hour, so that what can be rewritten unseen is an hour.
+        evidence_checkpoint: String = "0 0 * * * *".to_owned();
+        /// Contents of the evidence log whose time is over are deleted (`[evidence]`).
+        evidence_retention: String = "0 30 19 * * *".to_owned();
+    }
+}
+
+section! {
+    /// How long contents of the evidence log are kept. Their hashes stay, so that the log still verifies; mapping
+    /// versions, approvals, keys and the deletions themselves are kept for ever.
+    EvidenceKept at "evidence" {
+        /// 접속기록: tokens given out, commands, exports, in days. 개인정보의 안전성 확보조치 기준 제8조 asks for two years where it is about 50,000 persons or more.
+        access_days: u32 = 730;
+        /// What left, rights exercised and incidents: what registers by basis are made of, in days. At least as long as access_days.
+        record_days: u32 = 1_825;
     }
 }
 
@@ -259,11 +274,12 @@ pub struct Config {
     pub secrets: Secrets,
     pub log: Log,
     pub jobs: Jobs,
+    pub evidence: EvidenceKept,
     pub series: BTreeMap<SeriesId, Series>,
 }
 
 impl Config {
-    pub(super) const DOCS: [SectionDoc; 17] = [
+    pub(super) const DOCS: [SectionDoc; 18] = [
         Daemon::DOC,
         Listen::DOC,
         Legacy::DOC,
@@ -280,6 +296,7 @@ impl Config {
         Secrets::DOC,
         Log::DOC,
         Jobs::DOC,
+        EvidenceKept::DOC,
         Series::DOC,
     ];
 }

@@ -112,6 +112,9 @@ fn numbers(config: &Config, judge: &mut Judge<'_>) {
     judge.between("daemon.stop_ms_max", config.daemon.stop_ms_max, 100..=STOP_MS_MAX);
     judge.between("listen.connections_max", config.listen.connections_max as u64, 1..=100_000);
     judge.between("legacy.busy_ms_max", u64::from(config.legacy.busy_ms_max), 1..=60_000);
+    judge.between("evidence.access_days", u64::from(config.evidence.access_days), 365..=36_500);
+    let least = u64::from(config.evidence.access_days.min(36_500));
+    judge.between("evidence.record_days", u64::from(config.evidence.record_days), least..=36_500);
     judge.between("capture.fast_interval_ms", config.capture.fast_interval_ms, 20..=60_000);
     judge.between("capture.fast_overlap_ms", u64::from(config.capture.fast_overlap_ms), 0..=3_600_000);
     judge.between("capture.sweep_interval_s", config.capture.sweep_interval_s, 1..=86_400);
@@ -185,6 +188,8 @@ fn jobs(config: &Config, judge: &mut Judge<'_>) {
         ("jobs.full_cut", &config.jobs.full_cut),
         ("jobs.ledger_snapshot", &config.jobs.ledger_snapshot),
         ("jobs.purge", &config.jobs.purge),
+        ("jobs.evidence_checkpoint", &config.jobs.evidence_checkpoint),
+        ("jobs.evidence_retention", &config.jobs.evidence_retention),
     ];
     for (key, text) in jobs {
         let fields = text.split_whitespace().count();

@@ -12,6 +12,7 @@
 
 mod bearer;
 mod folder;
+mod log_key;
 mod officer;
 mod receipt;
 mod token;
@@ -20,6 +21,7 @@ use ring::hmac;
 
 pub use bearer::{ApiKey, ApiKeys, ApiKeysError, NewApiKey};
 pub use folder::{KeyError, KeyFolder};
+pub use log_key::{LogKey, is_signed};
 pub use officer::{OfficerKey, OfficerKeyError, PASSPHRASE_CHARS_MIN, passphrase_in};
 pub use receipt::{
     DemoIssuer, Expected, Receipt, ReceiptError, ReceiptKey, ReceiptRequest, ReceiptRules, SignedBy, parse_receipt_key,

@@ -26,6 +26,8 @@
 //! the publisher waits for the committer's answer to a `Reserve` would never move again. The bound is the number of
 //! subjects, which the view holds anyway; the cost is one map insertion a change on the committer's thread.
 //!
+//! What partners could read is told to a port (`left`), a word per reader and window of time.
+//!
 //! The store runs with `synchronous=NORMAL`: a power cut may take back the last ticks but never tears one. They are
 //! published again from the ledger under the same or higher numbers, so a reader's cursor stays good.
 
@@ -37,6 +39,7 @@ mod hold;
 mod inbox;
 mod index;
 mod jump;
+mod left;
 mod plan;
 mod planner;
 mod publisher;
@@ -52,6 +55,7 @@ pub use feeds::{Feeds, Stats};
 pub use hold::{Gate, Held, Hold, HoldReason, OpenGate, Served};
 pub use inbox::{Control, Dirty};
 pub use jump::Jump;
+pub use left::{ItemHash, Left, NotTold, TellLeft, Untold, WINDOW_MS};
 pub use plan::{FeedPlan, NotRendered, RenderItem};
 pub use publisher::{Opened, PublishError, Publisher, ReserveNumbers, Settings, Stopped, open};
 pub use rebind::{NotRebound, Rebound};

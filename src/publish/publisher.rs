@@ -9,6 +9,7 @@ use super::attach::attach;
 use super::feeds::{Feed, Feeds, Stats};
 use super::hold::{Gate, Held, OpenGate};
 use super::inbox::{Control, Dirty, Inbox};
+use super::left::{NotTold, TellLeft, Untold, Window};
 use super::plan::{FeedPlan, RenderItem};
 use super::store::{Due, Store, StoreError};
 use crate::decide::Event;
@@ -46,6 +47,9 @@ pub enum PublishError {
         "the feed store was published up to {feeds}, the ledger ends at {ledger}: restore the ledger, or remove the feed store"
     )]
     AheadOfLedger { feeds: Position, ledger: Position },
+    /// Nothing more is built until what left is recorded.
+    #[error(transparent)]
+    NotTold(#[from] NotTold),
     #[error(transparent)]
     Stopped(#[from] Stopped),
     /// The log names rule and field.
@@ -58,6 +62,7 @@ impl PublishError {
         match self {
             PublishError::Store(_) => "feed_store_failed",
             PublishError::AheadOfLedger { .. } => "feed_store_ahead_of_ledger",
+            PublishError::NotTold(_) => "left_not_recorded",
             PublishError::Stopped(_) => "stopped",
             PublishError::Guarded => "guarded",
         }
@@ -105,6 +110,8 @@ pub(super) struct Work {
     pub going: bool,
     /// Held readers that read it as it was, while others go on.
     pub forks: Vec<(Held, Arc<Feed>)>,
+    /// What is not told yet.
+    pub window: Window,
 }
 
 impl Work {
@@ -123,6 +130,7 @@ impl Work {
             filling: due == Due::First,
             going: false,
             forks: Vec::new(),
+            window: Window::default(),
         }
     }
 }
@@ -135,6 +143,7 @@ pub struct Publisher {
     pub(super) view: Arc<View>,
     pub(super) feeds: Arc<Feeds>,
     pub(super) gate: Arc<dyn Gate>,
+    pub(super) teller: Arc<dyn TellLeft>,
     pub(super) stats: Arc<Stats>,
     /// End of the last batch that was taken from the inbox.
     pub(super) durable: Position,
@@ -196,9 +205,9 @@ pub fn open(
     let inbox = Arc::new(Inbox::new(durable));
     let feeds = Arc::new(Feeds::new(bound, view.clone(), settings));
     let stats = feeds.stats.clone();
-    let gate = Arc::new(OpenGate);
+    let (gate, teller) = (Arc::new(OpenGate), Arc::new(Untold));
     let mut publisher =
-        Publisher { store, work, inbox: inbox.clone(), view, feeds: feeds.clone(), gate, stats, durable };
+        Publisher { store, work, inbox: inbox.clone(), view, feeds: feeds.clone(), gate, teller, stats, durable };
     publisher.find_forks()?;
     Ok(Opened { publisher, consumer: Dirty(inbox.clone()), control: Control(inbox), feeds })
 }

@@ -99,6 +99,7 @@ impl Publisher {
             (of(&stats.updated) + of(&stats.deleted), of(&stats.reserved))
         };
         let before = count(&self.stats);
+        self.tell_all_left(now)?;
         let places = self.place(&plans).map_err(PublishError::from)?;
         let running = self.work.len();
         let done = self.build(&plans, &places, now, numbers).and_then(|bound| {

@@ -63,7 +63,7 @@ pub fn run(
                     let until = publisher.next_tick().map_or(PAUSE_MS.1, |at| at.since_ms(clock()));
                     until.clamp(PAUSE_MS.0, PAUSE_MS.1) as u64
                 }
-                Err(PublishError::Stopped(_)) => return,
+                Err(PublishError::Stopped(_)) => break,
                 Err(error) => {
                     publisher.count_failure();
                     tracing::error!(code = error.code(), %error, "a feed could not be published; it is tried again");
@@ -71,6 +71,9 @@ pub fn run(
                 }
             };
             going = inbox.wait_tick(Duration::from_millis(pause));
+        }
+        if let Err(error) = publisher.tell_all_left(clock()) {
+            tracing::error!(code = error.code(), %error, "what left last is recorded at the next start");
         }
     })?;
     Ok(Running { thread, control })

@@ -38,6 +38,7 @@ impl Publisher {
             }
             work.tick_at = now.plus_ms(i64::from(work.feed.tick_ms));
             if work.going {
+                self.tell_left(at, now)?;
                 self.tick_feed(at, now, numbers, None)?;
             }
         }
@@ -225,6 +226,8 @@ impl Publisher {
         count(&self.stats.deleted, deleted);
         count(&self.stats.updated, saved.changes.len() - deleted);
         count(&self.stats.purged, saved.purged.len());
+        let before = work.feed.read().marks.watermark;
+        work.window.add(&saved.changes, before, saved.marks.watermark, now);
         let mut index = work.feed.write();
         for (_, fork) in &work.forks {
             fork.keep(&index, &saved.changes, &saved.purged);

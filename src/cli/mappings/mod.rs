@@ -6,8 +6,8 @@ mod digest;
 mod export;
 mod lint;
 pub(super) mod over;
-mod seen;
 mod risk;
+mod seen;
 pub(super) mod show;
 mod verify;
 
