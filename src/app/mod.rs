@@ -6,6 +6,7 @@
 
 mod activation;
 mod approving;
+mod audit;
 mod backend;
 mod compiled;
 mod conflicts;
@@ -15,6 +16,7 @@ mod desk;
 mod doctor;
 mod examine;
 mod files;
+mod harden;
 mod in_force;
 mod jobs;
 mod meter;
@@ -54,10 +56,12 @@ use crate::{capture, ledger};
 use threads::Threads;
 
 pub use approving::Approving;
+pub use audit::{AuditFailed, SetAside, set_aside};
 pub use compiled::{Compiled, compile, load as load_mappings, today};
 pub use doctor::doctor;
 pub use examine::examine;
 pub use files::Files;
+pub use harden::harden;
 pub use meter::Condition;
 pub use proofs::{Proof, ProofFailed, Proofs, Verdict};
 pub use prove::{Canary, ProveFailed, Proving};
@@ -149,6 +153,10 @@ pub enum StartFailed {
     #[error(transparent)]
     Keys(#[from] crate::keys::KeyError),
     #[error(transparent)]
+    Epochs(#[from] tokens::EpochFailed),
+    #[error(transparent)]
+    Audit(#[from] AuditFailed),
+    #[error(transparent)]
     ApiKeys(#[from] crate::keys::ApiKeysError),
     #[error(transparent)]
     Evidence(#[from] crate::evidence::EvidenceError),
@@ -183,6 +191,8 @@ impl StartFailed {
             StartFailed::Replay(_) => "ledger_replay",
             StartFailed::Publish(error) => error.code(),
             StartFailed::Keys(error) => error.code(),
+            StartFailed::Epochs(error) => error.code(),
+            StartFailed::Audit(_) => "audit_book",
             StartFailed::ApiKeys(_) => "api_keys",
             StartFailed::Evidence(error) => error.code(),
             StartFailed::Listen(error) => error.code(),

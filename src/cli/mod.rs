@@ -12,11 +12,13 @@ mod demo;
 mod docs;
 mod findings;
 mod init;
+mod keys;
 mod ledger;
 mod legacy;
 mod mappings;
 mod out;
 mod partner;
+mod persons;
 mod plans;
 mod reload;
 mod run;
@@ -121,6 +123,12 @@ enum Command {
     Mappings(mappings::MappingsCommand),
     /// Write one page that shows the way of every column: its class, how it is transformed, to whom it goes.
     Docs(docs::DocsArgs),
+    /// Epochs of person tokens: list, rotate, destroy; copies of their keys.
+    #[command(subcommand)]
+    Keys(keys::KeysCommand),
+    /// Persons, without naming any.
+    #[command(subcommand)]
+    Persons(persons::PersonsCommand),
     /// Partners' keys.
     #[command(subcommand)]
     Partner(partner::PartnerCommand),
@@ -175,6 +183,8 @@ fn run(command: Command, out: &mut Out) -> Result<Exit, Failed> {
         Command::Legacy(command) => legacy::legacy(&command, out),
         Command::Mappings(command) => mappings::mappings(&command, out),
         Command::Docs(args) => docs::docs(&args, out),
+        Command::Keys(command) => keys::keys(&command, out),
+        Command::Persons(command) => persons::persons(&command, out),
         Command::Partner(command) => partner::partner(&command, out),
         #[cfg(feature = "oracle")]
         Command::Sql(args) => sql::sql(&args, out),

@@ -90,6 +90,8 @@ pub enum Action {
     PersonShown,
     PersonUnlinked,
     CutConfirmed,
+    /// Tokens are made in a new epoch from now on.
+    KeyRotated,
     KeyDestroyed,
     LedgerSealed,
     BackupMade,
@@ -205,6 +207,11 @@ impl Evidence {
     /// As `record`, for plain threads. Must not be called on a tokio worker.
     pub fn record_blocking(&self, access: Access) -> Result<u64, EvidenceError> {
         self.submit(access)?.blocking_recv().map_err(|_| EvidenceError::Stopped)?
+    }
+
+    /// Appends without waiting; what fails later is logged by the writer.
+    pub fn record_later(&self, access: Access) -> Result<(), EvidenceError> {
+        self.submit(access).map(drop)
     }
 
     fn submit(&self, access: Access) -> Result<oneshot::Receiver<Result<u64, EvidenceError>>, EvidenceError> {

@@ -11,6 +11,8 @@
 //! `sign` are the whole surface that one would replace, and every header names its algorithm.
 
 mod bearer;
+mod epochs;
+mod escrow;
 mod folder;
 mod officer;
 mod receipt;
@@ -19,6 +21,8 @@ mod token;
 use ring::hmac;
 
 pub use bearer::{ApiKey, ApiKeys, ApiKeysError, NewApiKey};
+pub use epochs::{Epoch, EpochList, EpochRefused, epoch_of};
+pub use escrow::{Copy, Destroyed, Escrow, EscrowError};
 pub use folder::{KeyError, KeyFolder};
 pub use officer::{OfficerKey, OfficerKeyError, PASSPHRASE_CHARS_MIN};
 pub use receipt::{

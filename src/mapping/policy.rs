@@ -168,6 +168,9 @@ pub struct Limits {
 #[serde(deny_unknown_fields)]
 pub struct Receipts {
     pub age_s_max: u32,
+    /// Of the receipts that a partner signed itself, so many in a hundred are set aside for the agency to open.
+    #[serde(default = "audit_sample")]
+    pub audit_sample_percent: u32,
     /// Those who sign receipts and are not the partner.
     #[serde(rename = "issuer", default)]
     pub issuers: Vec<ReceiptIssuer>,
@@ -180,6 +183,11 @@ pub struct ReceiptIssuer {
     pub name: Text2,
     /// Ed25519, base64url without padding.
     pub public_key: String,
+}
+
+/// One in ten: of a thousand invented consents a hundred are asked about.
+fn audit_sample() -> u32 {
+    10
 }
 
 /// Ed25519 public keys are 32 bytes: 43 characters of base64url.
