@@ -53,7 +53,7 @@ fn self_signing(scene: &mut slotbridge::demo::stage::Stage, own: &DemoIssuer) {
     let changed = format!("{}{}", &text[..at], text[at..].replacen(before, &after, 1));
     assert_ne!(changed, text);
     std::fs::write(&path, changed).expect("it can be written");
-    edit("policy.toml", &[("audit_sample_percent = 10", "audit_sample_percent = 100")]);
+    edit("policy.toml", &[("age_s_max = 600", "age_s_max = 600\naudit_sample_percent = 100")]);
 }
 
 fn own_receipt(own: &DemoIssuer, partner: &str, purpose: &str, ci: &str) -> String {

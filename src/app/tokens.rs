@@ -461,3 +461,6 @@ impl serve::RecordAccess for Recorded {
         recorded.map(|_| ()).map_err(|error| serve::RecordFailed { cause: error.to_string() })
     }
 }
+
+#[cfg(test)]
+mod tests;
