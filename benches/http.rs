@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
-use slotbridge::app::{Daemon, install_crypto};
+use slotbridge::app::{Approving, Daemon, Source, install_crypto};
 use slotbridge::config::PersonConstraint;
 use slotbridge::demo::{Options, TrafficWanted, stage};
 use slotbridge::domain::{PartnerId, PersonNo, PersonRef, Timestamp};
@@ -125,7 +125,12 @@ fn main() {
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     let stage = scene();
     let began = Instant::now();
-    let daemon = Daemon::start(&stage.config, runtime.handle()).expect("the daemon starts");
+    let daemon = Daemon::start_from(
+        &stage.config,
+        Source { file: None, approving: Approving::of_demonstration },
+        runtime.handle(),
+    )
+    .expect("the daemon starts");
     while daemon.condition.view.ci().is_none_or(|table| table.len() < PEOPLE as usize) {
         std::thread::sleep(Duration::from_millis(50));
     }

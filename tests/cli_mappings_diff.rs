@@ -14,6 +14,9 @@ fn folders(from: &str, to: &str) -> tempfile::TempDir {
     let dir = tempfile::tempdir().unwrap();
     let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("mappings");
     for (path, bytes) in slotbridge::mapping_files::read_folder(&shipped).unwrap() {
+        if path.starts_with("approvals/") {
+            continue;
+        }
         for folder in ["old", "new"] {
             let file = dir.path().join(folder).join(&path);
             std::fs::create_dir_all(file.parent().unwrap()).unwrap();

@@ -154,7 +154,7 @@ fn a_row_of_ours_that_vanishes_before_its_appointment_ends_the_booking() {
     assert_eq!(t.booking(id).status, BookingStatus::Booked, "write-back has not compared the fence since");
     assert!(t.desk.totals().wants_fence && t.desk.next_deadline().is_none_or(|at| at > t.now));
     let last_op = Some(OpId { incarnation: Incarnation(1), position: convert.position });
-    t.step(Event::Fence { ticket: 0, last_op, ours: true });
+    t.step(Event::Fence { ticket: 0, last_op, applied: 0, ours: true });
     assert!(!t.desk.totals().wants_fence && t.desk.next_deadline().is_some_and(|at| at <= t.now));
     t.step(Event::Tick);
     assert_eq!(t.booking(id).status, BookingStatus::Cancelled);
@@ -167,7 +167,7 @@ fn a_fence_compared_before_a_row_vanished_does_not_end_its_booking() {
     let (id, convert) = t.applied(naver(), "A", 1);
     t.reservation("A", 1, true, Some(convert.position));
     let last_op = Some(OpId { incarnation: Incarnation(1), position: convert.position });
-    t.step(Event::Fence { ticket: 0, last_op, ours: true });
+    t.step(Event::Fence { ticket: 0, last_op, applied: 0, ours: true });
     t.facts(vec![Fact::ReservationGone(ReservationKey::new("R1").unwrap())]);
     t.now = t.now.plus_ms(60_000);
     t.step(Event::Tick);

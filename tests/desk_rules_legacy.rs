@@ -27,7 +27,7 @@ fn mend(t: &mut Table) -> Op {
 
 fn fence(t: &mut Table, last_op: Option<(u64, Position)>, ours: bool) -> Agreement {
     let last_op = last_op.map(|(life, position)| OpId { incarnation: Incarnation(life), position });
-    let after = t.step(Event::Fence { ticket: 0, last_op, ours });
+    let after = t.step(Event::Fence { ticket: 0, last_op, applied: 0, ours });
     after
         .into_iter()
         .find_map(|a| if let After::Fenced { agreement, .. } = a { Some(agreement) } else { None })
@@ -229,6 +229,33 @@ fn rule_10_a_native_booking_that_stays_beside_ours_displaces_it_after_the_rechec
         assert_eq!(t.desk.units(&key("A")).unwrap().free(), free + 1);
         assert_eq!(t.booking(id).status, BookingStatus::Displaced);
     }
+}
+
+/// Ops of two slots ran in another order than that of their ids, and the restore lost only the smaller one.
+#[test]
+fn rule_28_a_restore_that_keeps_the_newest_id_shows_by_the_count_of_ops() {
+    let mut t = Table::new();
+    t.stocked("A", 10);
+    let (lost, _) = t.applied(naver(), "A", 1);
+    let (kept, newest) = t.applied(naver(), "A", 2);
+    t.step(Event::Applied { count: 3 });
+    let at = |applied| {
+        let last_op = Some(slotbridge::domain::OpId { incarnation: Incarnation(1), position: newest.position });
+        Event::Fence { ticket: 0, last_op, applied, ours: true }
+    };
+    let agreed = |after: Vec<After>| {
+        let found = after
+            .into_iter()
+            .find_map(|a| if let After::Fenced { agreement, .. } = a { Some(agreement) } else { None });
+        found.unwrap()
+    };
+    t.restarted(vec![Fact::Slot(slot("A", 10))], policy());
+    assert_eq!(agreed(t.step(at(3))), Agreement::Level);
+    assert!(matches!(agreed(t.step(at(2))), Agreement::LegacyBehind { again: 1.. }));
+    let given = t.given();
+    assert!(given.iter().any(|given| given.op.position == kept.0 && given.honour), "told after the id that was kept");
+    assert_eq!(t.booking(lost).status, BookingStatus::Booked);
+    assert_eq!(agreed(t.step(at(2))), Agreement::Level, "what is driven again is not lost a second time");
 }
 
 #[test]

@@ -276,7 +276,7 @@ fn the_agencys_tables_are_looked_at() {
         house.legacy_does(sql);
         house.finds(code, &[wanted]);
         house.legacy_does("UPDATE SB_CONTROL SET STATE = 'RUN'; UPDATE SB_FENCE SET TOKEN = 'OPEN'");
-        house.legacy_does("UPDATE SB_META SET PERSON_CONSTRAINT = 'unique_index', VERSION = 2");
+        house.legacy_does("UPDATE SB_META SET PERSON_CONSTRAINT = 'unique_index', VERSION = 3");
     }
     house.finds(0, &[]);
 }

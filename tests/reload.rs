@@ -89,6 +89,7 @@ async fn partners_read_on_while_mappings_change_and_a_failed_reload_changes_noth
 
     // By command: kakao's mapping stays, naver's changes.
     edit(&scene, "naver/slots.toml", "\"10+\"", "\"10 or more\"");
+    scene.approve();
     let done = slotbridge(&scene, &["reload"]);
     assert_eq!(done.status.code(), Some(0), "{done:?}\n{}", scene.log());
     let done = json(&done);
@@ -121,6 +122,7 @@ async fn partners_read_on_while_mappings_change_and_a_failed_reload_changes_noth
 
     // By signal.
     edit(&scene, "naver/slots.toml", "\"10 or more\"", "\"many\"");
+    scene.approve();
     hang_up(&process);
     shown(&scene, "many").await;
     follower.follow().await;

@@ -149,7 +149,7 @@ impl LegacyWrite for Legacy {
             return Err(error(kind, false));
         }
         let control = books.control.unwrap_or(Control::Run);
-        let fence = Fence { last_op: books.last_op, open: !books.fenced };
+        let fence = Fence { last_op: books.last_op, applied: 0, open: !books.fenced };
         Ok(Agency { control, fence, releases: books.releases.clone() })
     }
 
@@ -533,7 +533,7 @@ impl LegacyWrite for Ids<'_> {
 
     fn agency(&mut self) -> Result<Agency, LegacyError> {
         let control = Control::Run;
-        Ok(Agency { control, fence: Fence { last_op: None, open: true }, releases: Vec::new() })
+        Ok(Agency { control, fence: Fence { last_op: None, applied: 0, open: true }, releases: Vec::new() })
     }
 
     fn released(&mut self, _: u64) -> Result<(), LegacyError> {

@@ -13,7 +13,7 @@ pub use server::{Commands, serve};
 
 use serde::{Deserialize, Serialize};
 
-use crate::domain::{BookingId, ObjectName, Position, SlotKey};
+use crate::domain::{BookingId, ObjectName, PartnerId, Position, SlotKey};
 
 /// Name of the socket in the data folder.
 pub const SOCKET: &str = "admin.sock";
@@ -66,6 +66,16 @@ pub enum Ask {
     },
     /// Configuration and mappings anew, all or nothing.
     Reload,
+    /// The rows that this feed is held for are right.
+    ConfirmRows {
+        partner: PartnerId,
+        feed: String,
+    },
+    /// A feed that a guard stopped is built again; what still must not leave stops it again.
+    RetryFeed {
+        partner: PartnerId,
+        feed: String,
+    },
 }
 
 /// `{"ok":…}` or `{"error":{"code":…,"detail":…}}`.

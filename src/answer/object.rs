@@ -26,6 +26,17 @@ impl Object {
         }
     }
 
+    /// Members in their order; `None` for what is no plain value.
+    pub fn members(&self) -> impl Iterator<Item = (&str, Option<&Value>)> {
+        self.0.iter().map(|(name, node)| {
+            let value = match node {
+                Node::Value(value) => Some(value),
+                Node::Object(_) | Node::List(_) => None,
+            };
+            (&**name, value)
+        })
+    }
+
     pub fn bytes(&self) -> Bytes {
         Bytes::from(serde_json::to_vec(self).expect("members are text and JSON values"))
     }

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use crate::decide::{Alternative, Outcome, Refused};
 use crate::domain::{BookingView, PartnerId, Position, SlotKey, SlotView, Timestamp};
 use crate::durable::{Render, Rendered};
+use crate::mapping::FeedKind;
 use crate::privacy::Record;
 
 use super::{Code, Object, Place, Problem};
@@ -19,6 +20,34 @@ pub trait Project: Send + Sync {
     /// The published record; `None` when the slot is not published to the partner at `now`.
     fn slot(&self, slot: &SlotView, now: Timestamp) -> Option<Record>;
     fn booking(&self, booking: &BookingView) -> Option<Record>;
+    /// May this leave, the record as the mapping gave it and the object that was made of it? Whoever says no has told
+    /// the alarm. What is judged by nobody has no mapping, as in tests of answers.
+    fn passes(&self, _: FeedKind, _: &Record, _: &Object) -> bool {
+        true
+    }
+    /// May this be given out as a person token?
+    fn passes_token(&self, _: &str) -> bool {
+        true
+    }
+}
+
+/// What of a slot may stand in an answer.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Shown {
+    Slot(Object),
+    /// Reads as unknown.
+    Unpublished,
+    /// A guard has stopped it, and the slots of the partner are held from now on.
+    Stopped,
+}
+
+impl Shown {
+    fn slot(self) -> Option<Object> {
+        match self {
+            Shown::Slot(object) => Some(object),
+            Shown::Unpublished | Shown::Stopped => None,
+        }
+    }
 }
 
 /// What of a partner's data no answer may show now, because its feed is held. The decision itself is always told.
@@ -101,25 +130,40 @@ impl Answers {
         withheld: Withheld,
     ) -> Object {
         let project = self.project(partner).filter(|_| !withheld.bookings);
-        let record = project.and_then(|project| project.booking(booking));
+        let judged = project.and_then(|project| {
+            let record = project.booking(booking)?;
+            let object = BookingRecord::members(&record, committed);
+            project.passes(FeedKind::Bookings, &record, &object).then_some(object)
+        });
+        // What is durable is acknowledged, whatever became of its fields: a number of ours and a position say nothing.
         let bare = || Record { id: Arc::from(booking.id.to_string()), fields: Vec::new() };
-        BookingRecord::members(&record.unwrap_or_else(bare), committed)
+        judged.unwrap_or_else(|| BookingRecord::members(&bare(), committed))
     }
 
-    /// A slot as the partner may see it now; `None` reads as unknown.
-    pub fn slot(&self, partner: &PartnerId, slot: &SlotView, now: Timestamp) -> Option<Object> {
-        let record = self.project(partner)?.slot(slot, now)?;
-        Some(SlotRecord::members(&record, slot.position, None))
+    /// A slot as the partner may see it at `now`.
+    pub fn slot(&self, partner: &PartnerId, slot: &SlotView, now: Timestamp) -> Shown {
+        self.slot_at(partner, slot, now, None)
+    }
+
+    fn slot_at(&self, partner: &PartnerId, slot: &SlotView, now: Timestamp, distance_m: Option<u32>) -> Shown {
+        let Some(project) = self.project(partner) else { return Shown::Unpublished };
+        let Some(record) = project.slot(slot, now) else { return Shown::Unpublished };
+        let object = SlotRecord::members(&record, slot.position, distance_m);
+        if project.passes(FeedKind::Slots, &record, &object) { Shown::Slot(object) } else { Shown::Stopped }
     }
 
     /// Is the slot one that the partner's mapping lets through, whatever the time?
     pub fn publishes(&self, partner: &PartnerId, slot: &SlotView) -> bool {
-        self.slot(partner, slot, JUDGED).is_some()
+        self.project(partner).is_some_and(|project| project.slot(slot, JUDGED).is_some())
+    }
+
+    /// May this be given out as a person token?
+    pub fn passes_token(&self, partner: &PartnerId, token: &str) -> bool {
+        self.project(partner).is_none_or(|project| project.passes_token(token))
     }
 
     fn alternative(&self, partner: &PartnerId, alternative: &Alternative) -> Option<Object> {
-        let record = self.project(partner)?.slot(&alternative.slot, JUDGED)?;
-        Some(SlotRecord::members(&record, alternative.slot.position, alternative.distance_m))
+        self.slot_at(partner, &alternative.slot, JUDGED, alternative.distance_m).slot()
     }
 
     fn refused(&self, partner: &PartnerId, refused: &Refused, withheld: Withheld) -> Problem {
@@ -128,14 +172,15 @@ impl Answers {
         if code == Code::NotBookable {
             return Problem::new(code);
         }
-        let slot = refused.slot.as_ref().and_then(|slot| self.slot(partner, slot, JUDGED));
         // A slot that is not published to the caller is unknown, whatever became of the request.
-        if refused.slot.is_some() && slot.is_none() {
+        if refused.slot.as_ref().is_some_and(|slot| !self.publishes(partner, slot)) {
             return Problem::new(Code::UnknownSlot);
         }
+        let slot = refused.slot.as_ref().filter(|_| !withheld.slots);
+        let slot = slot.and_then(|slot| self.slot(partner, slot, JUDGED).slot());
         let mut problem = Problem::new(code);
         problem.retry_after_ms = refused.retry_after_ms;
-        if let Some(slot) = slot.filter(|_| !withheld.slots) {
+        if let Some(slot) = slot {
             problem = problem.with("slot", slot);
         }
         if let Some(opens_at) = refused.opens_at {

@@ -7,12 +7,13 @@ use std::time::Duration;
 use crate::admin::{Ask, Commands, Told};
 use crate::decide::{Conflict, ConflictKind, Event};
 use crate::domain::time::HOUR_MS;
-use crate::domain::{BookingId, BookingStatus, EndReason, Incarnation, ObjectName};
+use crate::domain::{BookingId, BookingStatus, EndReason, Incarnation, ObjectName, PartnerId};
 use crate::durable::Answer;
 use crate::evidence::Actor;
 use crate::intake::{Bounds, Declined, Intake};
 use crate::ledger::{Hash, Head, LedgerReader, snapshot};
 use crate::legacy::stored;
+use crate::publish::Jump;
 use crate::writeback::{self, Order, Orders};
 
 use super::Poller;
@@ -159,6 +160,8 @@ impl Commands for Control {
                 Ok(done) => Told::Ok(serde_json::to_value(done).unwrap_or_default()),
                 Err(error) => Told::Error { code: error.code.to_owned(), detail: error.to_string() },
             },
+            Ask::ConfirmRows { partner, feed } => self.confirm_rows(&partner, &feed),
+            Ask::RetryFeed { partner, feed } => self.retry_feed(&partner, &feed),
         }
     }
 }
@@ -210,5 +213,27 @@ impl Control {
             }
             None => Told::Error { code: "not_refused".to_owned(), detail: format!("no cut of {object} is refused") },
         }
+    }
+
+    fn confirm_rows(&self, partner: &PartnerId, feed: &str) -> Told {
+        match self.condition.feeds.confirm(partner, feed) {
+            Some(Jump { before, after }) => {
+                tracing::warn!(partner = partner.as_str(), feed, before, after, "a row jump is confirmed");
+                Told::Ok(serde_json::json!({ "confirmed": feed, "rows_before": before, "rows_after": after }))
+            }
+            None => Told::Error {
+                code: "not_asked".to_owned(),
+                detail: format!("no change of rows of {partner}'s {feed} waits for confirmation"),
+            },
+        }
+    }
+
+    fn retry_feed(&self, partner: &PartnerId, feed: &str) -> Told {
+        if self.condition.feeds.retry(partner, feed) {
+            tracing::warn!(partner = partner.as_str(), feed, "a feed that a guard stopped is tried again");
+            return Told::Ok(serde_json::json!({ "retried": feed }));
+        }
+        let detail = format!("no guard holds {partner}'s {feed}");
+        Told::Error { code: "not_stopped".to_owned(), detail }
     }
 }

@@ -16,6 +16,7 @@ mod desk;
 mod doctor;
 mod examine;
 mod files;
+mod guards;
 mod harden;
 mod in_force;
 mod jobs;
@@ -57,11 +58,12 @@ use threads::Threads;
 
 pub use approving::Approving;
 pub use audit::{AuditFailed, SetAside, set_aside};
-pub use compiled::{Compiled, compile, load as load_mappings, today};
+pub use compiled::{Compiled, compile, judge as judge_mappings, load as load_mappings, read as read_mappings, today};
 pub use doctor::doctor;
 pub use examine::examine;
 pub use files::Files;
 pub use harden::harden;
+pub use in_force::{code as standing_code, told as standing_told};
 pub use meter::Condition;
 pub use proofs::{Proof, ProofFailed, Proofs, Verdict};
 pub use prove::{Canary, ProveFailed, Proving};
@@ -168,6 +170,8 @@ pub enum StartFailed {
     Socket { path: PathBuf, source: std::io::Error },
     #[error("the ledger does not say in which life its first entries were written")]
     Lives,
+    #[error("the canaries of {path} cannot be used: {cause}")]
+    Canaries { path: PathBuf, cause: String },
     #[error("a thread could not be started")]
     Thread { source: std::io::Error },
     /// One screen: what is missing and where to put it.
@@ -198,6 +202,7 @@ impl StartFailed {
             StartFailed::Listen(error) => error.code(),
             StartFailed::Observe { .. } => "observe_address",
             StartFailed::Socket { .. } => "admin_socket",
+            StartFailed::Canaries { .. } => "canaries",
             StartFailed::Lives => "ledger_lives",
             StartFailed::Thread { .. } => "thread",
             StartFailed::OracleClient { .. } => "oracle_client",

@@ -36,6 +36,7 @@ use super::compiled::{self, Compiled};
 use super::control::{Door, Snapshots};
 use super::desk::{Watched, Window};
 use super::files::Files;
+use super::guards::Alarms;
 use super::in_force::choose;
 use super::meter::{Condition, Counting, Meter};
 use super::outside::Outside;
@@ -43,7 +44,7 @@ use super::reload::{Live, Reloader, Source};
 use super::standings::Standings;
 use super::threads::{Looking, Threads};
 use super::tokens::{self, Recorded, Tokens};
-use super::{Capturing, Daemon, Running, StartFailed, proofs, settings};
+use super::{Capturing, Daemon, Running, StartFailed, guards, proofs, settings};
 
 /// Everything that is opened before anything runs.
 pub struct Opening {
@@ -65,6 +66,7 @@ pub struct Opening {
     desk: Watched,
     ledger: Ledger,
     metrics: Arc<Metrics>,
+    alarms: Arc<Alarms>,
 }
 
 impl Opening {
@@ -80,8 +82,14 @@ impl Opening {
         let register = Arc::new(Register::open(&files.register, missing)?);
         let kept = if is_new { evidence::IfMissing::Create } else { evidence::IfMissing::Refuse };
         let evidence = Arc::new(Evidence::open(&files.evidence, kept)?);
-        let ports = Ports { seal: None, tokens: Some(Arc::new(Random(register.clone()))) };
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let metrics = Arc::new(Metrics::default());
+        let alarms = Arc::new(Alarms::new(metrics.clone(), clock.clone()));
+        let ports = Ports {
+            tokens: Some(Arc::new(Random(register.clone()))),
+            watch: guards::watch(config, alarms.clone())?,
+            ..Ports::default()
+        };
         let compiled = in_force(config, &source, &evidence, &ports, clock.now())?;
         let view = Arc::new(View::default());
         let (intake, receiver) = Intake::new(settings::bounds(&config.intake));
@@ -103,7 +111,6 @@ impl Opening {
         let (desk, window) = Watched::new(desk);
         // Set once, here; reading it before gives no hot slots.
         let _ = hot.set(window.clone());
-        let metrics = Arc::new(Metrics::default());
         Ok(Opening {
             config: config.clone(),
             files,
@@ -123,6 +130,7 @@ impl Opening {
             desk,
             ledger,
             metrics,
+            alarms,
         })
     }
 
@@ -149,6 +157,7 @@ impl Opening {
         let durable = self.view.durable();
         let (plans, publishing) = (self.compiled.plans(), settings::publish(&self.config));
         let mut opened = publish::open(&self.files.feeds, publishing, plans, incarnation, durable, self.view.clone())?;
+        self.alarms.holds(opened.feeds.clone());
         let standings = Arc::new(Standings::default());
         standings.set(&self.compiled.in_force);
         opened.publisher.guarded_by(standings.clone(), self.clock.now());

@@ -73,6 +73,23 @@ struct Run {
     sent: Option<Sent>,
 }
 
+impl Run {
+    /// The op that was on its way is over.
+    fn answered(&mut self, reply: &OpReply) {
+        let held = self.held.unwrap_or(0);
+        self.held = match (&self.sent, reply) {
+            (Some(Sent::Take), OpReply::Taken { units }) => Some(*units),
+            (Some(Sent::Take), OpReply::SlotMissing | OpReply::EscrowEroded) => Some(0),
+            // With the slot its escrow is gone.
+            (Some(Sent::Return { .. }), OpReply::Returned { .. } | OpReply::SlotMissing) => Some(0),
+            (Some(Sent::Mend), OpReply::SlotMissing) => Some(0),
+            (Some(Sent::Mend), OpReply::Mended { lost, .. }) => Some(held.saturating_sub(*lost)),
+            _ => self.held,
+        };
+        (self.next, self.sent) = (self.next + 1, None);
+    }
+}
+
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 enum Sent {
     Take,
@@ -196,15 +213,9 @@ impl Proving {
     /// The take, until its answer is noted.
     fn hold(&mut self) -> Result<u32, ProveFailed> {
         match self.send(Sent::Take)? {
-            OpReply::Taken { units } => {
-                self.note(|run| run.held = Some(units))?;
-                Ok(units)
-            }
+            OpReply::Taken { units } => Ok(units),
             // Nothing was taken, and nothing is to be returned.
-            OpReply::SlotMissing | OpReply::EscrowEroded => {
-                self.note(|run| run.held = Some(0))?;
-                Ok(0)
-            }
+            OpReply::SlotMissing | OpReply::EscrowEroded => Ok(0),
             other => Err(unexpected("units", &other)),
         }
     }
@@ -226,18 +237,16 @@ impl Proving {
                     return Ok(held);
                 }
                 OpReply::EscrowEroded => {}
-                OpReply::SlotMissing => held = 0,
+                OpReply::SlotMissing => break,
                 other => return Err(unexpected("a return", &other)),
             }
-            if held > 0 {
-                match self.send(Sent::Mend)? {
-                    OpReply::Mended { lost, .. } => held = held.saturating_sub(lost),
-                    OpReply::SlotMissing => held = 0,
-                    other => return Err(unexpected("a mend", &other)),
-                }
+            match self.send(Sent::Mend)? {
+                OpReply::Mended { .. } | OpReply::SlotMissing => {}
+                other => return Err(unexpected("a mend", &other)),
             }
-            self.note(|run| run.held = Some(held))?;
+            held = self.run.as_ref().and_then(|run| run.held).unwrap_or(0);
         }
+        let held = self.run.as_ref().and_then(|run| run.held).unwrap_or(0);
         if held > 0 {
             let got = "an eroded escrow again and again".to_owned();
             return Err(ProveFailed::Answer { wanted: "a return", got });
@@ -247,7 +256,8 @@ impl Proving {
     }
 
     /// Notes the op, then runs it until its answer is known. An op that was on its way when a run was cut short is
-    /// repeated under the id that it had.
+    /// repeated under the id that it had. That it is over and what it left is one note: between two, a crash would have
+    /// the op asked once more under the next id.
     fn send(&mut self, wanted: Sent) -> Result<OpReply, ProveFailed> {
         let is_repeated = self.run.as_ref().is_some_and(|run| run.sent.as_ref() == Some(&wanted));
         if !is_repeated {
@@ -277,8 +287,9 @@ impl Proving {
                 Err(error) => return Err(error.into()),
             }
         };
-        self.note(|run| (run.next, run.sent) = (run.next + 1, None))?;
-        reply.ok_or(ProveFailed::Answer { wanted: "a reply", got: "none".to_owned() })
+        let reply = reply.ok_or(ProveFailed::Answer { wanted: "a reply", got: "none".to_owned() })?;
+        self.note(|run| run.answered(&reply))?;
+        Ok(reply)
     }
 
     fn note(&mut self, change: impl FnOnce(&mut Run)) -> Result<(), ProveFailed> {
@@ -311,4 +322,34 @@ fn unfinished(files: &Files) -> Result<Option<Run>, ProofFailed> {
 
 fn unexpected(wanted: &'static str, got: &OpReply) -> ProveFailed {
     ProveFailed::Answer { wanted, got: crate::legacy::stored::encode(got) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Whatever note a crash leaves behind, the next run repeats the op that was on its way, or goes on after it.
+    #[test]
+    fn each_note_says_what_is_held_with_what_is_over() {
+        let run = |held, next, sent| {
+            let slot = SlotKey::new("S1").unwrap();
+            Run { life: Incarnation(7), slot, mode: AllotmentMode::Counter, wanted: 4, held, next, sent }
+        };
+        let back = || Some(Sent::Return { units: 3 });
+        let mended = |lost| OpReply::Mended { added: 0, lost, over: 0 };
+        for (sent, held, reply, left) in [
+            (Some(Sent::Take), None, OpReply::Taken { units: 3 }, Some(3)),
+            (Some(Sent::Take), None, OpReply::SlotMissing, Some(0)),
+            (Some(Sent::Take), None, OpReply::NoPlace, None),
+            (back(), Some(3), OpReply::Returned { units: 3 }, Some(0)),
+            (back(), Some(3), OpReply::EscrowEroded, Some(3)),
+            (back(), Some(3), OpReply::SlotMissing, Some(0)),
+            (Some(Sent::Mend), Some(3), mended(1), Some(2)),
+            (Some(Sent::Mend), Some(3), mended(9), Some(0)),
+        ] {
+            let mut noted = run(held, 5, sent);
+            noted.answered(&reply);
+            assert_eq!(noted, run(left, 6, None), "{reply:?}");
+        }
+    }
 }

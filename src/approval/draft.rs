@@ -90,14 +90,8 @@ impl Approvals {
         };
         let (_, verdict) = subject.body(base, choice.decision, self.compare);
         let text = render(&self.trust.origin, &header, subject, base, self.compare)?;
-        let folder = format!("approvals/{}", subject.id());
-        let content = match subject {
-            Subject::Mapping(closure) => (format!("{folder}/{}.json", short(&digest)), closure.to_json()),
-            Subject::Roster(roster) => (format!("{folder}/{}.toml", short(&digest)), roster.to_toml()),
-            Subject::Policy(policy) => (format!("{folder}/{}.json", short(&digest)), policy_json(policy)),
-        };
-        let note_path = free_path(files, &folder, &short(&digest));
-        Ok(Draft { header, verdict, text, note_path, content: (content.0, content.1.into_bytes()) })
+        let note_path = subject.note_path(files, &text);
+        Ok(Draft { header, verdict, text, note_path, content: subject.content() })
     }
 
     /// Fills in what follows from the notes that are there; the version that the verdict is against.
@@ -193,6 +187,29 @@ impl Approvals {
         let kept = self.mappings.get(subject.id());
         let signed = verifier.verify("", note.clone(), subject, kept.map_or(&none, |kept| &kept.versions.closures))?;
         Ok(signed)
+    }
+}
+
+impl Subject<'_> {
+    /// What a note about it is kept beside: path and bytes.
+    pub fn content(&self) -> (String, Vec<u8>) {
+        let stem = format!("approvals/{}/{}", self.id(), short(&self.digest()));
+        let (path, text) = match self {
+            Subject::Mapping(closure) => (format!("{stem}.json"), closure.to_json()),
+            Subject::Roster(roster) => (format!("{stem}.toml"), roster.to_toml()),
+            Subject::Policy(policy) => (format!("{stem}.json"), policy_json(policy)),
+        };
+        (path, text.into_bytes())
+    }
+
+    /// Where a note of this text belongs: in the place of one with fewer signatures, or in a free one.
+    pub fn note_path(&self, files: &BTreeMap<String, Vec<u8>>, text: &str) -> String {
+        let folder = format!("approvals/{}", self.id());
+        let is_same = |bytes: &[u8]| Note::parse(bytes).is_ok_and(|note| note.text == text);
+        let prefix = format!("{folder}/");
+        let mut notes = files.iter().filter(|(path, _)| path.starts_with(&prefix) && path.ends_with(".note"));
+        let same = notes.find(|(_, bytes)| is_same(bytes));
+        same.map_or_else(|| free_path(files, &folder, &short(&self.digest())), |(path, _)| path.clone())
     }
 }
 

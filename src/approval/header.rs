@@ -176,7 +176,7 @@ impl Header {
     ///
     /// # Errors
     /// A line that is not there or says nothing known.
-    pub(super) fn parse(text: &str) -> Result<Header, Flaw> {
+    pub fn parse(text: &str) -> Result<Header, Flaw> {
         let mut lines = text.lines().skip(1);
         let mut next = |label: &'static str| -> Result<&str, Flaw> {
             let value = lines.next().and_then(|line| line.strip_prefix(label)?.strip_prefix(": "));

@@ -41,7 +41,7 @@ pub fn check(args: &CheckArgs, out: &mut Out) -> Result<Exit, Failed> {
         }
     };
     let mut problems = Problems::default();
-    if let Err(found) = app::compile(&loaded.config.mappings.dir, &Ports { seal: None, tokens: None }) {
+    if let Err(found) = app::compile(&loaded.config.mappings.dir, &Ports::default()) {
         problems.extend(found);
     }
     if !args.offline {

@@ -9,7 +9,6 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use super::mappings::{self, Folder};
 use super::{Exit, Failed, Out};
-use crate::app;
 use crate::mapping::Text2;
 use crate::statement::{ColumnNote, Lineage, LineageColumn, LineageObject};
 
@@ -23,7 +22,7 @@ pub struct DocsArgs {
 }
 
 pub fn docs(args: &DocsArgs, out: &mut Out) -> Result<Exit, Failed> {
-    let set = app::load_mappings(&args.folder.dir)?;
+    let set = mappings::loaded(&args.folder.dir)?;
     let kept = mappings::show::kept(&args.folder)?;
     let lineage = Lineage::of(&set, &kept);
     let page = page(&lineage).into_string();

@@ -28,7 +28,7 @@ pub fn doctor(args: &DoctorArgs, out: &mut Out) -> Result<Exit, Failed> {
 
 /// Everything of `check`, and then the legacy system itself.
 pub fn connect(config: &Config, out: &mut Out) -> Result<Exit, Failed> {
-    let compiled = app::compile(&config.mappings.dir, &Ports { seal: None, tokens: None })?;
+    let compiled = app::compile(&config.mappings.dir, &Ports::default())?;
     // First: a logon that succeeds takes back what is remembered of a refused secret.
     let legacy = app::examine(config, compiled.set());
     let mut found = app::doctor(Some(config));

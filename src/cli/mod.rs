@@ -10,19 +10,23 @@ mod config;
 mod conflicts;
 mod demo;
 mod docs;
+mod feed;
 mod findings;
 mod init;
 mod keys;
 mod ledger;
 mod legacy;
 mod mappings;
+mod officer;
 mod out;
 mod partner;
+mod passphrase;
 mod persons;
 mod plans;
 mod reload;
 mod run;
 mod shipped;
+mod shipped_approvals;
 #[cfg(feature = "oracle")]
 mod sql;
 mod status;
@@ -34,6 +38,7 @@ use clap::{CommandFactory, Parser, Subcommand};
 
 pub use out::{Failed, Out};
 pub use shipped::MAPPINGS;
+pub use shipped_approvals::APPROVALS;
 
 /// Lets private platforms take bookings for a public system that cannot take the load itself.
 #[derive(Debug, Parser)]
@@ -106,6 +111,9 @@ enum Command {
     /// What is read of the legacy system.
     #[command(subcommand)]
     Capture(capture::CaptureCommand),
+    /// A feed that the bridge has stopped by itself: say that its rows are right, or try again.
+    #[command(subcommand)]
+    Feed(feed::FeedCommand),
     /// What an operator must know: bookings that were displaced, slots over-run, units lost; with what to do.
     Conflicts(conflicts::ConflictsArgs),
     /// The ledger: check it, read it, shorten the next start.
@@ -121,6 +129,9 @@ enum Command {
     /// What may leave, and as what: judge, compare, show and approve mappings.
     #[command(subcommand)]
     Mappings(mappings::MappingsCommand),
+    /// Officers' keys, and the roster of who may sign.
+    #[command(subcommand)]
+    Officer(officer::OfficerCommand),
     /// Write one page that shows the way of every column: its class, how it is transformed, to whom it goes.
     Docs(docs::DocsArgs),
     /// Epochs of person tokens: list, rotate, destroy; copies of their keys.
@@ -176,12 +187,14 @@ fn run(command: Command, out: &mut Out) -> Result<Exit, Failed> {
         Command::Config(command) => config::config(&command, out),
         Command::Allotment(command) => allotment::allotment(&command, out),
         Command::Capture(command) => capture::capture(&command, out),
+        Command::Feed(command) => feed::feed(&command, out),
         Command::Conflicts(args) => conflicts::conflicts(&args, out),
         Command::Ledger(command) => ledger::ledger(&command, out),
         Command::Backup(args) => ledger::backup(&args, out),
         Command::Restore(args) => ledger::restore(&args, out),
         Command::Legacy(command) => legacy::legacy(&command, out),
         Command::Mappings(command) => mappings::mappings(&command, out),
+        Command::Officer(command) => officer::officer(&command, out),
         Command::Docs(args) => docs::docs(&args, out),
         Command::Keys(command) => keys::keys(&command, out),
         Command::Persons(command) => persons::persons(&command, out),

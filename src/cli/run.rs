@@ -105,6 +105,7 @@ pub fn start_failed(error: &StartFailed) -> Failed {
         StartFailed::Keys(_) | StartFailed::Epochs(_) | StartFailed::ApiKeys(_) => {
             (Exit::Config, "correct the files in secrets.key_dir")
         }
+        StartFailed::Canaries { .. } => (Exit::Config, "correct the file, or remove mappings.canary_file"),
         StartFailed::Listen(_) | StartFailed::Observe { .. } => {
             (Exit::Io, "choose another address in [listen], or stop who has it")
         }

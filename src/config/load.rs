@@ -210,6 +210,7 @@ fn relative_to(config: &mut Config, folder: &Path) {
         &mut oracle.client_dir,
         &mut oracle.tns_admin,
         &mut config.allotment.placeholder_statement_file,
+        &mut config.mappings.canary_file,
     ];
     let accounts = oracle.read_accounts.iter_mut().chain(&mut oracle.write_accounts);
     let secrets = accounts.map(|account| &mut account.secret_file);

@@ -194,6 +194,8 @@ section! {
         dir: PathBuf = "mappings".into();
         /// Digest of the first roster of officers, as `slotbridge officer genesis` prints it: whoever it names, and whoever they let in later, may approve. Without it nothing is approved and nothing is published.
         genesis: Option<String> = None, eg "\"3f1c…\"";
+        /// Texts that are planted in columns that nobody publishes, one a line: a feed or an answer that is about to hold one is stopped (L802). Absent: only shapes of personal data are looked for.
+        canary_file: Option<PathBuf> = None, eg "\"canaries.txt\"";
     }
 }
 

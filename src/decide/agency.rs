@@ -18,6 +18,14 @@ impl Desk {
         self.policy.mode_of(self.book.slot(no).class.as_deref())
     }
 
+    /// As `mode`, but a slot that has units keeps the mode that they were taken in, whatever its class says since: it
+    /// tells which columns hold them.
+    pub(super) fn mode_of_units(&self, no: SlotNo) -> AllotmentMode {
+        let slot = self.book.slot(no);
+        let holds = slot.units.granted + slot.units.taking > 0;
+        slot.taken_as.filter(|_| holds).unwrap_or_else(|| self.mode(no))
+    }
+
     pub(super) fn switch(&mut self, control: Control, effects: &mut Effects) {
         if control == self.book.control {
             return;
@@ -77,7 +85,7 @@ impl Desk {
     /// can be returned.
     pub(super) fn left_to_return(&self, no: SlotNo) -> u64 {
         let slot = self.book.slot(no);
-        if slot.fact.is_none() || !self.mode(no).takes() {
+        if slot.fact.is_none() || !self.mode_of_units(no).takes() {
             return 0;
         }
         u64::from(slot.units.free()) + u64::from(slot.units.returning)

@@ -43,10 +43,11 @@ impl Book {
                 Ok(())
             }
             What::Cancelled { booking, coalesced } => self.apply_cancelled(position, at, *booking, *coalesced),
-            What::TakeAsked { slot, units } => {
+            What::TakeAsked { slot, units, mode } => {
                 let no = self.slot_no_or_new(slot);
                 self.slot_mut(no).units.taking += units;
                 self.slot_mut(no).demand = 0;
+                self.slot_mut(no).taken_as = Some(*mode);
                 self.add_op(Op { position, slot: slot.clone(), what: OpWhat::Take { units: *units } }, None);
                 Ok(())
             }
@@ -106,6 +107,10 @@ impl Book {
                 Ok(())
             }
             What::LegacyRewound { after } => self.apply_rewound(position, at, *after),
+            What::Applied { count } => {
+                self.applied = *count;
+                Ok(())
+            }
             What::Switched { control } => {
                 self.control = *control;
                 Ok(())

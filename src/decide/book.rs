@@ -11,8 +11,9 @@ use foldhash::fast::FixedState;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::{
-    BookingId, Control, EndReason, KeyMac, ObjectName, PartnerId, PersonNo, PersonRef, Position, ReceiptMac,
-    ReservationKey, Row, SeriesId, SiteFact, SiteKey, SlotFact, SlotKey, SlotStatus, SlotVersion, SlotView, Timestamp,
+    AllotmentMode, BookingId, Control, EndReason, KeyMac, ObjectName, PartnerId, PersonNo, PersonRef, Position,
+    ReceiptMac, ReservationKey, Row, SeriesId, SiteFact, SiteKey, SlotFact, SlotKey, SlotStatus, SlotVersion, SlotView,
+    Timestamp,
 };
 
 pub(super) use super::booking::Booking;
@@ -86,6 +87,8 @@ pub(super) struct Slot {
     pub ops: u32,
     /// Class of the slot, kept when its row is gone.
     pub class: Option<Arc<str>>,
+    /// How its units were taken.
+    pub taken_as: Option<AllotmentMode>,
     /// Active reservations by ops of a lost life of the ledger (rule 32) or of another ledger. From facts.
     pub strangers: u32,
     /// The newest op that the fact names is of another ledger.
@@ -95,9 +98,10 @@ pub(super) struct Slot {
     pub mending: Option<Position>,
     pub mend_tries: u32,
     pub mended_at: Timestamp,
-    /// The legacy system was restored and what it holds for the slot has not been seen since: frozen.
+    /// The legacy system was restored, or the ledger was and an op from before was told since; what the legacy system
+    /// holds for the slot has not been seen since: frozen.
     pub unsettled: bool,
-    /// Entry that told of a restore of the legacy system, until an op asked later changed the escrow: whatever op a fact
+    /// Entry that told of a restore of the legacy system or began a life of the ledger, until an op asked later changed the escrow: whatever op a fact
     /// names is its newest. Ops driven again do not count: one that was not lost only repeats its answer.
     pub rewound: Option<Position>,
     /// A fact of the slot was taken since.
@@ -130,6 +134,7 @@ impl Slot {
             done: Position::ZERO,
             ops: 0,
             class: None,
+            taken_as: None,
             strangers: 0,
             named_strange: false,
             eroded: false,
@@ -297,6 +302,8 @@ pub(super) struct Book {
     pub pending: u32,
     /// Newest op that the legacy system has applied.
     pub newest: Position,
+    /// Ops that the legacy system had applied, as far as it told.
+    pub applied: u64,
     /// Positions [from, until) of lives that a restore of the ledger gave up.
     pub given_up: Vec<(Position, Position)>,
     pub control: Control,
@@ -435,9 +442,11 @@ impl Book {
         named.is_some_and(|op| Some(op) > slot.last_op && self.is_given_up(op))
     }
 
-    /// What may be sold now.
+    /// What may be sold now. Nothing while bookings stand above the room there is, even where the agency assigned units:
+    /// one more would make the overrun larger.
     pub fn sellable(&self, no: SlotNo) -> u32 {
-        if self.is_frozen(no) { 0 } else { self.slot(no).units.free() }
+        let slot = self.slot(no);
+        if self.is_frozen(no) || slot.overrun > 0 { 0 } else { slot.units.free() }
     }
 
     /// Makes the indexes over bookings anew: converts that are not the booking's own position, and bookings that wait for

@@ -1,6 +1,8 @@
 //! Which ops the write-back worker gets.
 
-use crate::domain::{AllotmentMode, BookingStatus, Control, Position, Timestamp};
+use std::collections::BTreeSet;
+
+use crate::domain::{AllotmentMode, BookingStatus, Control, Position, SlotKey, Timestamp};
 
 use super::book::SlotNo;
 use super::desk::Desk;
@@ -50,17 +52,26 @@ impl Pace {
 
 impl Desk {
     /// Gives the worker ops that it does not have, oldest first, at most one at a time a person and series: an op of
-    /// a person must not overtake another. Given is claimed: a later cancel no longer coalesces with its convert.
+    /// a person must not overtake another. Nor may an op of a slot, or after a restart with ops in doubt they would be
+    /// told in another order than they ran in, and a fact from between them would pass for the newest; the price is that
+    /// a slot waits for an op whose person has another one elsewhere. Given is claimed: a later cancel no longer
+    /// coalesces with its convert.
     pub(super) fn claim(&mut self, ticket: u64, max: usize, effects: &mut Effects) {
         let mut ops = Vec::new();
         if self.book.control != Control::Stop {
             let look_at = max.saturating_mul(4) + PASSED_OVER_MAX + self.book.pending as usize;
             let candidates: Vec<Position> = self.book.waiting.iter().copied().take(look_at).collect();
+            let mut held: BTreeSet<SlotKey> = BTreeSet::new();
             for position in candidates {
                 if ops.len() == max {
                     break;
                 }
-                ops.extend(self.given(position));
+                let slot = self.book.ops.get(&position).map(|pending| pending.op.slot.clone());
+                let Some(slot) = slot.filter(|slot| !held.contains(slot)) else { continue };
+                match self.given(position) {
+                    Some(given) => ops.push(given),
+                    None => drop(held.insert(slot)),
+                }
             }
             self.claim_places(max, &mut ops, effects);
         }
@@ -150,7 +161,7 @@ impl Desk {
         };
         let mode = match self.book.slot_no(&op.slot) {
             _ if of_booking => AllotmentMode::OnRequest,
-            Some(no) => self.mode(no),
+            Some(no) => self.mode_of_units(no),
             None => self.policy.mode,
         };
         Some(Given { op, mode, honour })

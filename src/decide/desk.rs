@@ -17,6 +17,7 @@ use super::claim::Pace;
 use super::entry::{Entry, Op, OpResult, OpWhat, Rejection, What};
 use super::event::{After, Effects, Event, KnownKey};
 use super::policy::Policy;
+use super::rewind::LegacyPoint;
 
 pub struct Desk {
     pub(super) policy: Policy,
@@ -141,7 +142,14 @@ impl Desk {
             }
             Event::Switch { control } => self.switch(control, effects),
             Event::GiveBack { ticket, slot } => self.give_back_asked(ticket, slot, effects),
-            Event::Fence { ticket, last_op, ours } => self.fence(ticket, last_op, ours, effects),
+            Event::Applied { count } => {
+                if count > self.book.applied {
+                    self.persist(What::Applied { count }, effects);
+                }
+            }
+            Event::Fence { ticket, last_op, applied, ours } => {
+                self.fence(ticket, LegacyPoint { last_op, applied }, ours, effects);
+            }
             Event::Redrive { booking } => self.redrive(booking, effects),
             Event::Settled => self.full_cut = true,
             Event::Tick => self.tick(effects),
@@ -193,6 +201,9 @@ impl Desk {
         let eroded = result == (OpResult::Rejected { reason: Rejection::EscrowEroded });
         self.persist(What::OpDone { op, result }, effects);
         let no = self.book.slot_no_or_new(&done.slot);
+        if self.book.slot(no).unsettled {
+            self.settle_at.get_or_insert(self.now.plus_ms(self.policy.settle_ms));
+        }
         let mut is_told = true;
         match done.what {
             OpWhat::Take { .. } if emptied => {

@@ -53,6 +53,7 @@ impl Book {
         if !matches!(result, OpResult::Rejected { reason } if !reason.is_of_legacy()) {
             self.newest = self.newest.max(done.position);
         }
+        let outlived = self.outlived(done.position, position);
         let slot = self.slot_mut(no);
         slot.done = position;
         if matches!(done.what, OpWhat::Place { .. }) {
@@ -63,6 +64,9 @@ impl Book {
         } else if result.moved_units() {
             (slot.last_op, slot.idle_op) = (Some(done.position), None);
             slot.rewound = slot.rewound.filter(|told| *told > done.position);
+            if outlived.is_some() {
+                (slot.unsettled, slot.rewound, slot.seen) = (true, slot.rewound.max(outlived), false);
+            }
         }
     }
 

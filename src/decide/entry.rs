@@ -5,8 +5,8 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::{
-    BodyMac, BookingId, Control, EndReason, KeyMac, PartnerId, PersonRef, Position, ReceiptMac, Refusal, SeriesId,
-    SlotKey, SlotVersion, Timestamp,
+    AllotmentMode, BodyMac, BookingId, Control, EndReason, KeyMac, PartnerId, PersonRef, Position, ReceiptMac, Refusal,
+    SeriesId, SlotKey, SlotVersion, Timestamp,
 };
 
 /// One entry. `Facts` and `Reserve` cover the positions [position, position + count).
@@ -40,7 +40,12 @@ pub enum What {
     /// The partner cancelled. `coalesced`: the convert was not claimed yet and is dropped with it; else this position names a cancel op.
     Cancelled { booking: BookingId, coalesced: bool },
     /// A take op: up to `units` are wanted.
-    TakeAsked { slot: SlotKey, units: u32 },
+    TakeAsked {
+        slot: SlotKey,
+        units: u32,
+        /// How the units are taken, and whatever becomes of them is written.
+        mode: AllotmentMode,
+    },
     /// A return op: `units` go back to the native seller.
     ReturnAsked { slot: SlotKey, units: u32 },
     /// The agency assigned units (mode `quota`): `granted` is the slot's account from now on.
@@ -73,6 +78,9 @@ pub enum What {
     Settled { slot: SlotKey, granted: u32, last_op: Option<Position> },
     /// The legacy system was restored to where op `after` was its newest: what came later is driven again (rule 28).
     LegacyRewound { after: Position },
+    /// So many ops the legacy system had applied when it told of the ones whose outcomes follow. A restore that loses
+    /// any of them is behind this count, whichever ids it loses.
+    Applied { count: u64 },
     /// The agency's switch was turned (rule 33).
     Switched { control: Control },
     /// The agency asked for units: none of the slot (or of any) is taken before `until`.

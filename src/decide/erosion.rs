@@ -34,7 +34,7 @@ impl Desk {
             return;
         }
         let beyond = self.book.is_beyond(slot);
-        if !(slot.is_level() || (beyond && slot.ops == 0)) {
+        if !(slot.is_level() || (beyond && slot.ops == 0 && !slot.unsettled)) {
             return;
         }
         // Units that were sold meanwhile are honoured: their converts will find whether the escrow still has them.

@@ -52,11 +52,16 @@ pub enum Event {
         ticket: u64,
         slot: Option<SlotKey>,
     },
-    /// The newest op that the legacy system says it has applied, asked at every reconnect (rules 28 and 32). `ours`:
-    /// its id belongs to a life of this ledger.
+    /// So many ops the legacy system has applied, as of the transaction whose outcomes follow.
+    Applied {
+        count: u64,
+    },
+    /// The newest op that the legacy system says it has applied and how many, asked at every reconnect (rules 28 and
+    /// 32). `ours`: its id belongs to a life of this ledger.
     Fence {
         ticket: u64,
         last_op: Option<OpId>,
+        applied: u64,
         ours: bool,
     },
     /// An operator has a booking that a rule of the legacy system displaced tried once more (rule 15).

@@ -16,7 +16,21 @@ use super::event::{After, Agreement, Effects};
 /// Slots that one tick looks at for being settled, and settles.
 const LOOKED_AT_MAX: usize = 20_000;
 
+/// How far the legacy system says that it has come: its newest op by id, and how many it has applied.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct LegacyPoint {
+    pub last_op: Option<OpId>,
+    pub applied: u64,
+}
+
 impl Book {
+    /// Where the life began in which `told` stands, if the op was asked before a restore of the ledger. It may have run in
+    /// the lost life, before or after others of its slot there: which came last, ids do not tell.
+    pub(super) fn outlived(&self, op: Position, told: Position) -> Option<Position> {
+        let begins = self.given_up.iter().filter(|(from, until)| op < *from && *until <= told).map(|(_, until)| *until);
+        begins.max()
+    }
+
     /// Rule 28: what the legacy system told after it had reached `after` may be lost there.
     pub(super) fn apply_rewound(
         &mut self,
@@ -138,13 +152,15 @@ impl Desk {
         }
     }
 
-    pub(super) fn fence(&mut self, ticket: u64, last_op: Option<OpId>, ours: bool, effects: &mut Effects) {
-        let agreement = self.agreement(last_op, ours);
+    pub(super) fn fence(&mut self, ticket: u64, reached: LegacyPoint, ours: bool, effects: &mut Effects) {
+        let agreement = self.agreement(reached, ours);
         let agreement = match agreement {
             Agreement::LegacyBehind { .. } => {
-                let after = last_op.map_or(Position::ZERO, |op| op.position);
+                // Also where only smaller ids were lost: what was lost was applied, and told, after `last_op` was asked.
+                let after = reached.last_op.map_or(Position::ZERO, |op| op.position);
                 let before = self.book.ops.len();
                 self.persist(What::LegacyRewound { after }, effects);
+                self.persist(What::Applied { count: reached.applied }, effects);
                 self.settle_at = Some(self.now.plus_ms(self.policy.settle_ms));
                 // Capture may have seen the restored rows before write-back asked.
                 let ended = self.book.bookings.iter().filter(|(_, booking)| booking.ended > after);
@@ -177,17 +193,19 @@ impl Desk {
         !self.book.given_up.is_empty() && !(self.fenced && (self.full_cut || waited()))
     }
 
-    fn agreement(&self, last_op: Option<OpId>, ours: bool) -> Agreement {
-        let newest = self.book.newest;
+    fn agreement(&self, reached: LegacyPoint, ours: bool) -> Agreement {
+        let (newest, last_op) = (self.book.newest, reached.last_op);
+        // Ops do not run in the order of their ids: a restore may lose some and keep the largest.
+        let lacks_some = reached.applied < self.book.applied;
         let is_strange = last_op.is_some_and(|op| !self.policy.is_of_ledger(op));
         match last_op.map(|op| op.position) {
             Some(_) if is_strange => Agreement::Foreign,
-            None if newest == Position::ZERO => Agreement::Level,
+            None if newest == Position::ZERO && !lacks_some => Agreement::Level,
             None => Agreement::LegacyBehind { again: 0 },
             Some(op) if self.book.is_given_up(op) => Agreement::LedgerBehind,
             // Of this ledger by its name, and never asked: somebody else runs under it.
             Some(op) if !ours || op >= self.next => Agreement::Foreign,
-            Some(op) if op < newest => Agreement::LegacyBehind { again: 0 },
+            Some(op) if op < newest || lacks_some => Agreement::LegacyBehind { again: 0 },
             Some(_) => Agreement::Level,
         }
     }

@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::domain::{BookingId, Control, Fact, KeyMac, PartnerId, Position, ReceiptMac, SlotKey, Timestamp, Touched};
+use crate::domain::{
+    AllotmentMode, BookingId, Control, Fact, KeyMac, PartnerId, Position, ReceiptMac, SlotKey, Timestamp, Touched,
+};
 
 use super::apply::ReplayError;
 use super::book::{Booking, Counters, Mark, Refusals, SlotNo, TokenCalls, Units};
@@ -29,6 +31,7 @@ pub struct Snapshot {
     ops: Vec<Op>,
     reached: Vec<(Position, Timestamp)>,
     newest: Position,
+    applied: u64,
     control: Control,
     held_until: Timestamp,
     conflicts: Vec<Conflict>,
@@ -43,6 +46,7 @@ struct SlotOutcome {
     cut_off: Option<Timestamp>,
     last_op: Option<Position>,
     idle_op: Option<Position>,
+    taken_as: Option<AllotmentMode>,
     done: Position,
     eroded: bool,
     mend_tries: u32,
@@ -63,6 +67,7 @@ impl Desk {
             cut_off: slot.cut_off,
             last_op: slot.last_op,
             idle_op: slot.idle_op,
+            taken_as: slot.taken_as,
             done: slot.done,
             eroded: slot.eroded,
             mend_tries: slot.mend_tries,
@@ -87,6 +92,7 @@ impl Desk {
             ops: self.book.ops.values().map(|pending| pending.op.clone()).collect(),
             reached: self.reached.clone(),
             newest: self.book.newest,
+            applied: self.book.applied,
             control: self.book.control,
             held_until: self.book.held_until,
             conflicts: self.book.conflicts.iter().cloned().collect(),
@@ -162,6 +168,7 @@ impl Desk {
             slot.cut_off = outcome.cut_off;
             slot.last_op = outcome.last_op;
             slot.idle_op = outcome.idle_op;
+            slot.taken_as = outcome.taken_as;
             slot.done = outcome.done;
             slot.eroded = outcome.eroded;
             slot.mend_tries = outcome.mend_tries;
@@ -205,6 +212,7 @@ impl Desk {
         }
         book.index_converts();
         book.newest = snapshot.newest;
+        book.applied = snapshot.applied;
         book.control = snapshot.control;
         book.held_until = snapshot.held_until;
         book.conflicts = snapshot.conflicts.into();

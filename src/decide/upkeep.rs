@@ -22,7 +22,7 @@ impl Desk {
     pub(super) fn await_idle(&mut self, no: SlotNo) {
         let slot = self.book.slot(no);
         // What cannot go back now is looked at again like units that stand idle.
-        let goes = self.holds_none(no) && self.mode(no).takes() && !self.book.is_frozen(no);
+        let goes = self.holds_none(no) && self.mode_of_units(no).takes() && !self.book.is_frozen(no);
         let wait_ms = if goes { 0 } else { self.policy.refill.idle_return_ms };
         let due = (slot.units.free() > 0 && slot.fact.is_some()).then(|| self.now.plus_ms(wait_ms));
         self.set_idle(no, due);
@@ -79,7 +79,8 @@ impl Desk {
             return;
         }
         let slot = slot.key.clone();
-        self.persist(What::TakeAsked { slot, units }, effects);
+        let mode = self.mode_of_units(no);
+        self.persist(What::TakeAsked { slot, units, mode }, effects);
         effects.after_durable.push(After::OpsWaiting);
     }
 
@@ -87,7 +88,7 @@ impl Desk {
     pub(super) fn give_back(&mut self, no: SlotNo, effects: &mut Effects) {
         let slot = self.book.slot(no);
         let units = slot.units.free();
-        if units == 0 || !self.mode(no).takes() || self.book.is_frozen(no) {
+        if units == 0 || !self.mode_of_units(no).takes() || self.book.is_frozen(no) {
             return;
         }
         let slot = slot.key.clone();

@@ -16,6 +16,7 @@ mod double;
 mod end;
 mod import;
 mod native;
+pub mod officers;
 mod partner;
 mod proof;
 mod shelf;
@@ -106,6 +107,8 @@ pub enum DemoFailed {
     Random,
     #[error("keys could not be made: {cause}")]
     Keys { cause: String },
+    #[error("the demonstration's mappings could not be approved")]
+    Approvals(#[from] officers::NotApproved),
     #[error("the Oracle double is not beside this program")]
     NoDouble,
     #[error("mode {} could not be proved: {cause}", mode.code())]

@@ -1,5 +1,6 @@
 //! The scenery: a folder with an example legacy database, shipped mappings, keys, and the daemon over them.
 
+use std::collections::BTreeMap;
 use std::io::Write;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
@@ -12,8 +13,8 @@ use rusqlite::Connection;
 use super::double::Double;
 use super::import::{self, Imported};
 use super::partner::{Consent, now};
-use super::{DemoFailed, Options, agency, proof};
-use crate::cli::MAPPINGS;
+use super::{DemoFailed, Options, agency, officers, proof};
+use crate::cli::{APPROVALS, MAPPINGS};
 use crate::config::{Config, LegacyKind, Maintained, Series};
 use crate::domain::{AllotmentMode, PartnerId, SeriesId, Timestamp};
 use crate::keys::{ApiKeys, DemoIssuer, Environment, KeyFolder, ReceiptRequest, SignedBy};
@@ -75,15 +76,11 @@ pub struct Stage {
 pub fn set(options: &Options) -> Result<Stage, DemoFailed> {
     let folder = folder(options.dir.as_deref())?;
     let dir = folder.path.clone();
-    let io = |path: &Path| {
-        let path = path.to_owned();
-        move |source| DemoFailed::File { path, source }
-    };
     let mut seed = [0; 32];
     SystemRandom::new().fill(&mut seed).map_err(|_| DemoFailed::Random)?;
     let issuer = DemoIssuer::new(ISSUER, SignedBy::Issuer, &seed);
     let mappings = dir.join("mappings");
-    write_mappings(&mappings, &issuer, options.import.as_deref()).map_err(io(&mappings))?;
+    write_mappings(&mappings, &issuer, options.import.as_deref())?;
     let mut keys = keys(&dir.join("keys"))?;
     let audit_key = keys.pop().unwrap_or_default();
     let legacy = dir.join("legacy.db");
@@ -138,23 +135,31 @@ fn folder(named: Option<&Path>) -> Result<Folder, DemoFailed> {
     Ok(Folder { path, is_ours: true })
 }
 
-/// The shipped mappings, with the demonstration's consent page as an issuer of receipts.
-fn write_mappings(dir: &Path, issuer: &DemoIssuer, import: Option<&Path>) -> std::io::Result<()> {
+/// The shipped mappings, with the demonstration's consent page as an issuer of receipts, and its officers' approvals.
+fn write_mappings(dir: &Path, issuer: &DemoIssuer, import: Option<&Path>) -> Result<(), DemoFailed> {
     // The agency's own check reader is there to compare an import; elsewhere its feeds would have no reader.
-    for (path, text) in MAPPINGS.iter().filter(|(path, _)| import.is_some() || !path.starts_with("audit/")) {
+    let is_wanted = |path: &str| import.is_some() || !(path.starts_with("audit/") || path.contains("/audit."));
+    let shipped = MAPPINGS.iter().chain(APPROVALS).filter(|(path, _)| is_wanted(path));
+    let mut files: BTreeMap<String, Vec<u8>> =
+        shipped.map(|(path, text)| ((*path).to_owned(), text.as_bytes().to_vec())).collect();
+    let name = "name = { ko = \"시연용 동의 화면\", en = \"Consent page of the demonstration\" }";
+    let key = issuer.public_key();
+    let policy = files.entry("policy.toml".to_owned()).or_default();
+    policy.extend(format!("\n[[receipts.issuer]]\nid = \"{ISSUER}\"\n{name}\npublic_key = \"{key}\"\n").bytes());
+    officers::renew(&mut files, now())?;
+    for (path, bytes) in files {
         let path = dir.join(path);
-        if let Some(parent) = path.parent() {
-            std::fs::create_dir_all(parent)?;
-        }
-        let mut file = std::fs::File::options().write(true).create_new(true).mode(0o600).open(&path)?;
-        file.write_all(text.as_bytes())?;
-        if path.ends_with("policy.toml") {
-            let name = "name = { ko = \"시연용 동의 화면\", en = \"Consent page of the demonstration\" }";
-            let key = issuer.public_key();
-            write!(file, "\n[[receipts.issuer]]\nid = \"{ISSUER}\"\n{name}\npublic_key = \"{key}\"\n")?;
-        }
+        write_new(&path, &bytes).map_err(|source| DemoFailed::File { path, source })?;
     }
     Ok(())
+}
+
+fn write_new(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    if let Some(parent) = path.parent() {
+        std::fs::create_dir_all(parent)?;
+    }
+    let mut file = std::fs::File::options().write(true).create_new(true).mode(0o600).open(path)?;
+    file.write_all(bytes)
 }
 
 fn keys(dir: &Path) -> Result<Vec<String>, DemoFailed> {
@@ -250,7 +255,8 @@ fn config(dir: &Path, legacy: &Path, address: SocketAddr, series: Vec<SeriesId>,
     let mut config = Config::default();
     config.daemon.data_dir = dir.join("data");
     config.daemon.public_url = format!("http://{address}");
-    config.daemon.origin = "slotbridge/demo".to_owned();
+    config.daemon.origin = officers::ORIGIN.to_owned();
+    config.mappings.genesis = officers::trust().genesis;
     config.listen.partners_http = Some(address);
     config.listen.observe = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
     config.legacy.path = legacy.to_owned();

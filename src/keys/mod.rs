@@ -24,7 +24,7 @@ pub use bearer::{ApiKey, ApiKeys, ApiKeysError, NewApiKey};
 pub use epochs::{Epoch, EpochList, EpochRefused, epoch_of};
 pub use escrow::{Copy, Destroyed, Escrow, EscrowError};
 pub use folder::{KeyError, KeyFolder};
-pub use officer::{OfficerKey, OfficerKeyError, PASSPHRASE_CHARS_MIN};
+pub use officer::{OfficerKey, OfficerKeyError, PASSPHRASE_CHARS_MIN, passphrase_in};
 pub use receipt::{
     DemoIssuer, Expected, Receipt, ReceiptError, ReceiptKey, ReceiptRequest, ReceiptRules, SignedBy, parse_receipt_key,
 };

@@ -91,6 +91,19 @@ struct Sealed {
     key: Vec<u8>,
 }
 
+/// The first line of a file that nobody else may read; for scripts.
+pub fn passphrase_in(path: &Path) -> Result<Secret, OfficerKeyError> {
+    let io = |source| KeyError::Io { path: path.to_owned(), source };
+    let meta = fs::symlink_metadata(path).map_err(io)?;
+    if !meta.is_file() || meta.len() > FILE_BYTES_MAX {
+        return Err(KeyError::Special { path: path.to_owned(), wanted: "file of at most 4 KiB" }.into());
+    }
+    refuse_exposed(path, &meta, "600")?;
+    let bytes = Zeroizing::new(fs::read(path).map_err(io)?);
+    let line = bytes.split(|byte| *byte == b'\n').next().unwrap_or_default();
+    Ok(Secret::new(line.strip_suffix(b"\r").unwrap_or(line).to_vec()))
+}
+
 impl OfficerKey {
     /// Makes a key and writes its file, 0600. Never overwrites one.
     pub fn generate(path: &Path, passphrase: &Secret) -> Result<OfficerKey, OfficerKeyError> {

@@ -321,7 +321,8 @@ fn number(event: &mut Event, place: u64) {
         | Event::Claim { ticket, .. }
         | Event::GiveBack { ticket, .. }
         | Event::Fence { ticket, .. } => *ticket = place,
-        Event::OpDone { .. }
+        Event::Applied { .. }
+        | Event::OpDone { .. }
         | Event::OpInDoubt { .. }
         | Event::Release { .. }
         | Event::Switch { .. }

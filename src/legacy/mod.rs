@@ -95,6 +95,12 @@ pub trait LegacyWrite: Send {
     /// is known already answers what it answered then. `Err` with `in_doubt` = the commit's outcome is unknown.
     fn apply(&mut self, ops: &[OpRequest]) -> Result<Vec<OpReply>, LegacyError>;
 
+    /// How many ops of the ledger the legacy system has applied, as of this connection's newest commit of `apply`; 0
+    /// before the first. A legacy system that does not count answers 0: then a restore shows by the newest op alone.
+    fn applied(&self) -> u64 {
+        0
+    }
+
     /// What the agency says to the bridge, and how far the legacy system says the bridge has come. One statement or two.
     fn agency(&mut self) -> Result<Agency, LegacyError>;
 
@@ -229,6 +235,9 @@ pub const RELEASES_MAX: usize = 50;
 pub struct Fence {
     /// `None` before the first op.
     pub last_op: Option<OpId>,
+    /// Ops applied since the tables were made. Never goes back but by a restore, of which it tells also where the
+    /// newest op by id was not lost.
+    pub applied: u64,
     /// False once script 94 has fenced the bridge off.
     pub open: bool,
 }

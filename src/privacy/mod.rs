@@ -1,14 +1,20 @@
 //! Applies mappings: row in, record out. A record has only what a mapping declares.
 //!
-//! Owns `Projector` (a compiled mapping), the transforms, the digests that name what is published, and the ports that
-//! assign numbers to persons and values. Does not read files and does not judge mappings: `mapping` did.
+//! Owns `Projector` (a compiled mapping), the transforms, the digests that name what is published, the ports that
+//! assign numbers to persons and values, and `Guard`, the last look at what a projector gave. Does not read files and does not judge mappings: `mapping` did.
 //!
 //! Invariants: a field that the mapping does not name cannot appear; a value that a transform cannot handle is an
 //! `Issue` and publishes nothing; an issue names a field and never holds a value.
 #![cfg_attr(not(test), deny(clippy::disallowed_methods, clippy::disallowed_types, clippy::iter_over_hash_type))]
 
+mod canaries;
 mod closure;
 mod digest;
+mod expected;
+pub mod guard;
+mod guard_bytes;
+#[cfg(test)]
+mod guard_tests;
 mod projector;
 #[cfg(test)]
 mod tests;
@@ -21,6 +27,7 @@ use crate::domain::{BookingView, PartnerId, PersonRef, Row, SlotView};
 
 pub use closure::{BadClosure, Closure};
 pub use digest::{canonical_json, sha256_hex};
+pub use guard::{Alarm, Canaries, Guard, GuardRule, Hit, Watch};
 pub use projector::{CompileError, Ports, Projector};
 
 /// What a mapping is applied to.

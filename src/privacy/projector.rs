@@ -14,7 +14,7 @@ use crate::mapping::{Class, ColumnType, FeedKind, FeedMapping, Layout, MappingSe
 use super::transform::{
     bucket, by_table, is_mobile, keep, number, plain, round_num, round_time, time, top_bottom, whole,
 };
-use super::{AssignToken, Closure, Issue, IssueKind, Record, Seal, Subject, digest};
+use super::{AssignToken, Closure, Guard, Issue, IssueKind, Record, Seal, Subject, Watch, digest};
 
 /// Longest public id without its prefix, as of keys.
 const KEY_MAX: usize = 60;
@@ -32,6 +32,8 @@ pub enum CompileError {
 pub struct Ports {
     pub seal: Option<Arc<dyn Seal>>,
     pub tokens: Option<Arc<dyn AssignToken>>,
+    /// Canaries and alarm of the projectors' guards.
+    pub watch: Watch,
 }
 
 /// One partner's view of one object. Cheap to share; holds no data.
@@ -54,6 +56,7 @@ pub struct Projector {
     fields: Vec<FieldPlan>,
     small: Option<Small>,
     ports: Ports,
+    guard: Arc<Guard>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -99,6 +102,8 @@ impl Projector {
             .feed(partner, kind)
             .ok_or_else(|| CompileError::NoMapping { partner: partner.clone(), feed: kind.code() })?;
         let compiler = Compiler::new(set, partner, mapping)?;
+        let closure = Closure::of(set, partner, kind).ok_or_else(|| missing(mapping, "a closure"))?;
+        let guard = Guard::of(&closure).ok_or_else(|| missing(mapping, "what the guard expects"))?;
         let role = set.partner(partner).map(|p| p.role);
         let rule = &set.policy().small_slots;
         let exempt = role.is_some_and(|role| rule.exempt_roles.contains(&role));
@@ -122,9 +127,7 @@ impl Projector {
             mapping_id: Arc::from(mapping.id.get_ref().as_str()),
             mapping_version: mapping.version,
             content_digest: Arc::from(digest::content_digest(set, partner, mapping, small.is_some())),
-            approval_digest: Arc::from(
-                Closure::of(set, partner, kind).map_or_else(String::new, |closure| closure.digest()),
-            ),
+            approval_digest: Arc::from(closure.digest()),
             tick_ms: *mapping.feed.tick_ms.get_ref(),
             cutoff_ms: mapping.feed.cutoff_min.as_ref().map(|min| i64::from(*min.get_ref()) * MINUTE_MS),
             retention_days: mapping.retention.bridge_max.get_ref().0,
@@ -136,17 +139,25 @@ impl Projector {
             fields: published.map(|field| compiler.field(field)).collect::<Result<_, _>>()?,
             small,
             ports: Ports::default(),
+            guard: Arc::new(guard),
         })
     }
 
     pub fn with_ports(self, ports: Ports) -> Projector {
-        Projector { ports, ..self }
+        let guard = Arc::new(Guard::clone(&self.guard).with_watch(ports.watch.clone()));
+        Projector { ports, guard, ..self }
     }
 
     /// The mapping for replies, which are stored for ever: without its person tokens, which must not be.
     pub fn for_replies(self) -> Projector {
         let fields = self.fields.into_iter().filter(|field| !matches!(field.step, Step::PersonToken)).collect();
-        Projector { fields, ports: Ports { seal: None, tokens: self.ports.tokens }, ..self }
+        let guard = Arc::new(Guard::clone(&self.guard).for_replies());
+        Projector { fields, ports: Ports { seal: None, ..self.ports }, guard, ..self }
+    }
+
+    /// What judges the records before they leave.
+    pub fn guard(&self) -> &Arc<Guard> {
+        &self.guard
     }
 
     pub fn partner(&self) -> &PartnerId {

@@ -21,9 +21,9 @@ fn projector(set: &MappingSet, id: &str, kind: FeedKind) -> Projector {
 }
 
 const START: Timestamp = Timestamp(1_796_083_800_000);
-const NOW: Timestamp = Timestamp(1_795_345_200_000);
+pub(super) const NOW: Timestamp = Timestamp(1_795_345_200_000);
 
-fn slot_with(set: &MappingSet, capacity: i64, remaining: u32, more: &[(&str, Value)]) -> SlotView {
+pub(super) fn slot_with(set: &MappingSet, capacity: i64, remaining: u32, more: &[(&str, Value)]) -> SlotView {
     let mut values = vec![
         ("SLOT_ID", Value::text("90812")),
         ("SITE_ID", Value::text("11001")),
@@ -154,7 +154,7 @@ fn a_site_shows_what_the_agency_publishes_and_nobody() {
     assert_eq!(issue("SITE_ID", Value::Null), ("id".to_owned(), IssueKind::BadKey));
 }
 
-fn booking() -> BookingView {
+pub(super) fn booking() -> BookingView {
     BookingView {
         id: BookingId(Position(771)),
         partner: partner("naver"),
@@ -282,7 +282,7 @@ fn assigned_numbers_are_shared_as_their_scope_says() {
         let slot = slot_with(&set, 20, 4, &[]);
         let tokens: Arc<InOrder> = Arc::default();
         let seen = |id: &str| {
-            let ports = Ports { tokens: Some(tokens.clone()), seal: None };
+            let ports = Ports { tokens: Some(tokens.clone()), ..Ports::default() };
             let projector = projector(&set, id, FeedKind::Slots).with_ports(ports);
             record(&projector, Subject::Slot(&slot)).get("series").unwrap().clone()
         };
@@ -309,7 +309,7 @@ fn a_person_token_is_sealed_for_the_mappings_partner_and_purpose() {
     let naver = projector(&set, "naver", FeedKind::Bookings);
     let booking = booking();
     assert_eq!(naver.record(Subject::Booking(&booking), NOW).unwrap_err().kind, IssueKind::Port);
-    let naver = naver.with_ports(Ports { tokens: None, seal: Some(Arc::new(Spelled)) });
+    let naver = naver.with_ports(Ports { seal: Some(Arc::new(Spelled)), ..Ports::default() });
     let seen = record(&naver, Subject::Booking(&booking));
     assert_eq!(seen.get("person").unwrap(), "naver.booking.Known(PersonNo(4242424))");
 }

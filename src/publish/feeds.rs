@@ -12,11 +12,13 @@ use super::api::{FeedError, FeedInfo, FeedSource, Freshness, Page, PageQuery, Sn
 use super::fork::{Base, Look};
 use super::hold::{Board, Gate, Held, Hold, HoldReason, Served, served};
 use super::index::Index;
+use super::jump::Jumps;
 use super::plan::{FeedPlan, RETENTION_DAYS_MIN, Source};
 use super::publisher::Settings;
 use super::store::Row;
 use crate::domain::{ObjectName, PartnerId, Position, Timestamp};
 use crate::feed::{self, LIMIT_DEFAULT, LIMITS, PageUrl};
+use crate::privacy::Guard;
 use crate::view::View;
 
 /// Snapshots kept a feed, so that one that a partner was sent to is still there when it arrives.
@@ -48,6 +50,8 @@ pub(super) struct Feed {
     pub tick_ms: u32,
     /// Content digest as the store has it.
     pub digest: String,
+    pub guard: Option<Arc<Guard>>,
+    pub(super) jumps: Mutex<Jumps>,
     pub index: RwLock<Index>,
     pub moved: watch::Sender<Position>,
     /// Start of the newest poll whose changes are all published; 0 = not known.
@@ -66,6 +70,8 @@ impl Feed {
             item_kind: plan.item_kind.clone(),
             tick_ms: plan.tick_ms,
             digest,
+            guard: plan.guard.clone(),
+            jumps: Mutex::default(),
             moved: watch::channel(index.marks.watermark).0,
             index: RwLock::new(index),
             as_of: AtomicI64::new(row.as_of.0),
@@ -83,6 +89,8 @@ impl Feed {
             item_kind: self.item_kind.clone(),
             tick_ms: self.tick_ms,
             digest: self.digest.clone(),
+            guard: self.guard.clone(),
+            jumps: Mutex::default(),
             moved: watch::channel(index.marks.watermark).0,
             index: RwLock::new(index),
             as_of: AtomicI64::new(self.as_of.load(Ordering::Relaxed)),
@@ -272,6 +280,11 @@ impl Feeds {
             Some(hold) if served == Served::NotAtAll || !is_bound => Err(FeedError::Held { reason: hold.reason }),
             _ => Ok(()),
         }
+    }
+
+    /// The feed that is published for a reader, whatever it reads now.
+    pub(super) fn home(&self, partner: &PartnerId, feed: &str) -> Option<Arc<Feed>> {
+        self.reading(partner, feed).ok().map(|reading| reading.home.clone())
     }
 
     fn reading(&self, partner: &PartnerId, feed: &str) -> Result<Arc<Reading>, FeedError> {

@@ -20,6 +20,7 @@
 //! - A subject with a slower pace (a slot of few places) is shown as it was at the latest full multiple of its pace,
 //!   under a reserved number: neither moment nor order of its changes can be read off. For these the watermark claims
 //!   no more than that, which is the one exception to the first rule; a partner's own booking is in `bookings` at once.
+//! - What a guard stops is in no item, and holds the feed; so does a row jump until somebody confirms it.
 //!
 //! What is dirty is kept once a subject, not as a queue of batches: a committer that waited for room in a queue while
 //! the publisher waits for the committer's answer to a `Reserve` would never move again. The bound is the number of
@@ -35,11 +36,13 @@ mod fork;
 mod hold;
 mod inbox;
 mod index;
+mod jump;
 mod plan;
 mod planner;
 mod publisher;
 mod rebind;
 mod run;
+mod stop;
 mod store;
 #[cfg(test)]
 mod tests;
@@ -48,6 +51,7 @@ mod tick;
 pub use feeds::{Feeds, Stats};
 pub use hold::{Gate, Held, Hold, HoldReason, OpenGate, Served};
 pub use inbox::{Control, Dirty};
+pub use jump::Jump;
 pub use plan::{FeedPlan, NotRendered, RenderItem};
 pub use publisher::{Opened, PublishError, Publisher, ReserveNumbers, Settings, Stopped, open};
 pub use rebind::{NotRebound, Rebound};

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::domain::time::DAY_MS;
 use crate::domain::{ObjectName, PartnerId, Position, Timestamp, Touched};
 use crate::mapping::FeedKind;
-use crate::privacy::{Projector, Record, Subject};
+use crate::privacy::{Guard, Projector, Record, Subject};
 
 /// Turns a subject into what a partner sees. The projector of a mapping; tests have simpler ones.
 pub trait RenderItem: Send + Sync {
@@ -55,6 +55,8 @@ pub struct FeedPlan {
     /// How long tombstones are kept; at least `RETENTION_DAYS_MIN`.
     pub retention_days: u32,
     pub render: Arc<dyn RenderItem>,
+    /// Judges what `render` gives; none only where there is no mapping, as in tests of the publisher.
+    pub guard: Option<Arc<Guard>>,
 }
 
 /// RPDE keeps deleted items for at least 7 days.
@@ -103,6 +105,7 @@ impl FeedPlan {
             content_digest: projector.content_digest().to_owned(),
             tick_ms: projector.tick_ms(),
             retention_days: projector.retention_days(),
+            guard: Some(projector.guard().clone()),
             render: projector,
         }
     }
@@ -120,6 +123,7 @@ impl FeedPlan {
             content_digest: KEPT.to_owned(),
             tick_ms: KEPT_TICK_MS,
             retention_days: RETENTION_DAYS_MIN,
+            guard: None,
             render: Arc::new(Nothing),
         }
     }

@@ -5,12 +5,13 @@ use std::sync::Arc;
 
 use super::feeds::{Feed, Stats};
 use super::index::{Index, Shown};
+use super::jump::Jump;
 use super::plan::{Change, RenderItem, subject};
 use super::publisher::count;
 use super::store::Due;
 use crate::domain::{Position, SlotView, Timestamp, Touched};
 use crate::feed::data_of;
-use crate::privacy::Record;
+use crate::privacy::{Hit, Record};
 
 /// Begins the key of a tombstone whose subject lives on under another public id. No subject's key holds it.
 const OLD_ID: &str = "=";
@@ -27,12 +28,34 @@ pub(super) struct Planned {
     pub held: HashMap<Arc<str>, Touched>,
     /// Subjects that waited and are shown now.
     pub settled: HashSet<Arc<str>>,
+    /// Why nothing of this may be published.
+    pub stop: Option<Stop>,
+}
+
+/// Something that holds the feed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Stop {
+    Guard(Hit),
+    Jump(Jump),
 }
 
 impl Planned {
-    fn delete(&mut self, key: &Arc<str>, id: &Arc<str>) {
-        let gone = Change { number: None, key: key.clone(), id: id.clone(), data: None, leaves_at: None };
+    fn delete(&mut self, key: &Arc<str>, id: &Arc<str>, leaves_at: Option<Timestamp>) {
+        let gone = Change { number: None, key: key.clone(), id: id.clone(), data: None, leaves_at };
         self.changes.insert(key.clone(), gone);
+    }
+
+    /// Rows that appear less rows that go, without those whose time has come.
+    pub(super) fn net(&self, index: &Index, now: Timestamp) -> i64 {
+        let moved = self.changes.values().map(|change| {
+            let is_shown = index.of_key(&change.key).is_some_and(|shown| shown.item.data.is_some());
+            match (is_shown, change.data.is_some()) {
+                (false, true) => 1,
+                (true, false) if change.leaves_at.is_none_or(|at| at > now) => -1,
+                _ => 0,
+            }
+        });
+        moved.sum()
     }
 
     /// Of two changes with one number the later key's gets another. Entries touch one subject of a feed each, so this
@@ -99,7 +122,7 @@ impl Planner<'_> {
         for shown in self.index.all() {
             let is_known = seen.contains(&shown.key) || dirty.contains_key(&shown.key);
             if !is_known && (shown.item.data.is_some() || self.due == Due::Republish) {
-                self.planned.delete(&shown.key, &shown.item.id);
+                self.planned.delete(&shown.key, &shown.item.id, shown.leaves_at);
             }
         }
     }
@@ -169,7 +192,7 @@ impl Planner<'_> {
             if let Some(shown) = self.index.of_key(&key)
                 && !self.planned.changes.contains_key(&key)
             {
-                self.planned.delete(&key, &shown.item.id);
+                self.planned.delete(&key, &shown.item.id, Some(now));
             }
         }
     }
@@ -184,29 +207,42 @@ impl Planner<'_> {
             (None, Some(shown)) if shown.item.data.is_none() && !anew => return,
             (None, Some(shown)) => (shown.item.id.clone(), None),
             (Some(record), shown) => {
-                let data = Some(data_of(&record));
-                if let Some(shown) = shown {
-                    let same_id = shown.item.id == record.id;
-                    if same_id && shown.item.data == data && !anew {
-                        count(&self.stats.unchanged, 1);
-                        self.planned.leaves.insert(key, leaves_at);
-                        return;
-                    }
-                    if !same_id {
-                        self.planned.delete(&Arc::from(format!("{OLD_ID}{}", shown.item.id)), &shown.item.id);
-                    }
+                let data = data_of(&record);
+                let same_id = shown.is_none_or(|shown| shown.item.id == record.id);
+                if let Some(shown) = shown
+                    && same_id
+                    && shown.item.data.as_ref() == Some(&data)
+                    && !anew
+                {
+                    count(&self.stats.unchanged, 1);
+                    self.planned.leaves.insert(key, leaves_at);
+                    return;
                 }
-                (record.id, data)
+                if let Err(hit) = self.judged(&record, &data) {
+                    self.planned.stop.get_or_insert(Stop::Guard(hit));
+                    return;
+                }
+                if let Some(shown) = shown.filter(|_| !same_id) {
+                    self.planned.delete(&Arc::from(format!("{OLD_ID}{}", shown.item.id)), &shown.item.id, None);
+                }
+                (record.id, Some(data))
             }
         };
         self.planned.changes.insert(key.clone(), Change { number, key, id, data, leaves_at });
+    }
+
+    /// Before a change is planned: bytes that are shown already were judged when they were new.
+    fn judged(&self, record: &Record, data: &[u8]) -> Result<(), Hit> {
+        let Some(guard) = &self.feed.guard else { return Ok(()) };
+        guard.record(record)?;
+        guard.item(data)
     }
 
     fn rendered(&self, touched: &Touched) -> (Option<Record>, Option<Timestamp>) {
         let Some(subject) = subject(touched) else { return (None, None) };
         match self.render.record(subject, self.now) {
             Ok(Some(record)) => (Some(record), self.render.leaves_at(subject)),
-            Ok(None) => (None, None),
+            Ok(None) => (None, self.render.leaves_at(subject)),
             Err(_) => {
                 count(&self.stats.not_rendered, 1);
                 (None, None)

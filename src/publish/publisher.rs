@@ -48,6 +48,9 @@ pub enum PublishError {
     AheadOfLedger { feeds: Position, ledger: Position },
     #[error(transparent)]
     Stopped(#[from] Stopped),
+    /// The log names rule and field.
+    #[error("a runtime guard stopped what the new mappings would publish; the log says which")]
+    Guarded,
 }
 
 impl PublishError {
@@ -56,6 +59,7 @@ impl PublishError {
             PublishError::Store(_) => "feed_store_failed",
             PublishError::AheadOfLedger { .. } => "feed_store_ahead_of_ledger",
             PublishError::Stopped(_) => "stopped",
+            PublishError::Guarded => "guarded",
         }
     }
 }
@@ -95,6 +99,8 @@ pub(super) struct Work {
     pub tick_at: Timestamp,
     /// Was compared with the view since the start.
     pub begun: bool,
+    /// Is it new, and its object's first full cut not published yet?
+    pub filling: bool,
     /// Somebody who is not held reads it.
     pub going: bool,
     /// Held readers that read it as it was, while others go on.
@@ -114,6 +120,7 @@ impl Work {
             ticked_at: tick_at,
             tick_at,
             begun: false,
+            filling: due == Due::First,
             going: false,
             forks: Vec::new(),
         }
@@ -181,7 +188,8 @@ pub fn open(
         let feed = Arc::new(Feed::new(&row, store.digest(id)?, &plan, store.load(&row)?));
         shared.insert(id, feed.clone());
         if !plan.is_kept() {
-            work.push(Work::new(feed.clone(), &plan, row.due));
+            let due = checked(&feed, &plan, row.due);
+            work.push(Work::new(feed.clone(), &plan, due));
         }
         bound.push((plan, feed));
     }
@@ -193,6 +201,19 @@ pub fn open(
         Publisher { store, work, inbox: inbox.clone(), view, feeds: feeds.clone(), gate, stats, durable };
     publisher.find_forks()?;
     Ok(Opened { publisher, consumer: Dirty(inbox.clone()), control: Control(inbox), feeds })
+}
+
+/// Published bytes that are not as approved are not shown: they are rendered anew, as after a change of the mapping.
+fn checked(feed: &Feed, plan: &FeedPlan, due: Due) -> Due {
+    match feed.is_as_approved() {
+        Err(hit) if due == Due::Resume => {
+            let (partner, name) = (plan.partner.as_str(), &*plan.name);
+            tracing::error!(partner, feed = name, %hit, "the feed store does not hold what was approved; it is rendered anew");
+            feed.write().visible = false;
+            Due::Compare
+        }
+        _ => due,
+    }
 }
 
 pub(super) fn count(counter: &AtomicU64, by: usize) {

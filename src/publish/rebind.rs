@@ -163,7 +163,7 @@ impl Publisher {
         now: Timestamp,
         numbers: &mut dyn ReserveNumbers,
     ) -> Result<Vec<(FeedPlan, Arc<Feed>)>, PublishError> {
-        let readings = self.feeds.readings();
+        let (readings, running) = (self.feeds.readings(), self.work.len());
         let mut feeds: BTreeMap<i64, Arc<Feed>> =
             readings.values().map(|reading| (reading.home.id, reading.home.clone())).collect();
         // A plan that is rendered comes before one that is kept at the same feed.
@@ -188,6 +188,9 @@ impl Publisher {
         }
         if self.work.iter().any(|work| !work.begun && work.going) {
             self.begin(now, numbers)?;
+        }
+        if self.work[running..].iter().any(|work| !work.begun) {
+            return Err(PublishError::Guarded);
         }
         Ok(plans.iter().zip(places).map(|(plan, place)| (plan.clone(), feeds[&place.id()].clone())).collect())
     }

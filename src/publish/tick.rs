@@ -58,7 +58,10 @@ impl Publisher {
         }
         for at in 0..self.work.len() {
             if !self.work[at].begun && self.work[at].going {
-                self.tick_feed(at, now, numbers, Some(&everything))?;
+                // What was stopped has published nothing of it: the next begin compares everything again.
+                if !self.tick_feed(at, now, numbers, Some(&everything))? {
+                    continue;
+                }
                 self.work[at].begun = true;
                 self.work[at].tick_at = now.plus_ms(i64::from(self.work[at].feed.tick_ms));
             }
@@ -79,29 +82,34 @@ impl Publisher {
         }
     }
 
+    /// False where something was stopped: nothing was published, and the feed is held.
     fn tick_feed(
         &mut self,
         at: usize,
         now: Timestamp,
         numbers: &mut dyn ReserveNumbers,
         everything: Option<&[Touched]>,
-    ) -> Result<(), PublishError> {
+    ) -> Result<bool, PublishError> {
         count(&self.stats.ticks, 1);
         let mut planned = Planned::default();
         self.drain();
-        let done = self
-            .plan(at, now, numbers, everything, &mut planned)
-            .and_then(|()| self.save_and_show(at, now, &mut planned));
+        let done = self.plan(at, now, numbers, everything, &mut planned).and_then(|()| match planned.stop.take() {
+            Some(stop) => {
+                self.stop(at, now, &stop);
+                Ok(false)
+            }
+            None => self.save_and_show(at, now, &mut planned).map(|()| true),
+        });
         let work = &mut self.work[at];
         match &done {
-            Ok(()) => {
+            Ok(true) => {
                 for key in &planned.settled {
                     work.held.remove(key);
                 }
                 work.held.extend(planned.held);
                 work.ticked_at = now;
             }
-            Err(_) => {
+            Ok(false) | Err(_) => {
                 for (key, touched) in planned.used {
                     work.dirty.entry(key).or_insert(touched);
                 }
@@ -129,6 +137,10 @@ impl Publisher {
         }
         self.plan_dirty(at, now, planned);
         loop {
+            self.watch_rows(at, now, planned);
+            if planned.stop.is_some() {
+                return Ok(());
+            }
             planned.unshare_numbers();
             let bare = planned.changes.values_mut().filter(|change| change.number.is_none());
             let bare: Vec<&mut Change> = bare.take(MAX_RESERVE as usize).collect();
@@ -163,7 +175,10 @@ impl Publisher {
     }
 
     fn save_and_show(&mut self, at: usize, now: Timestamp, planned: &mut Planned) -> Result<(), PublishError> {
-        let Some(saved) = self.save(at, now, planned)? else { return Ok(()) };
+        let net = planned.net(&self.work[at].feed.read(), now);
+        let saved = self.save(at, now, planned)?;
+        self.account(at, now, net);
+        let Some(saved) = saved else { return Ok(()) };
         self.show(at, now, planned, saved);
         Ok(())
     }

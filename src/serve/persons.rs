@@ -58,6 +58,9 @@ pub(super) async fn token(
     let tokens = &api.parts.tokens;
     let acting = if call.guardian.is_some() { Acting::Guardian } else { Acting::Person };
     let Ready { person, consent, synthetic, sealed } = ready(&api, &partner, &call)?;
+    if !api.parts.answers.load().passes_token(&partner, &sealed.text) {
+        return Err(Problem::new(Code::Internal));
+    }
     drop(call);
     let limits = tokens.limits(&partner);
     let before = synthetic.before.filter(|_| matches!(person, PersonRef::Nobody(_)));

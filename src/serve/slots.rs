@@ -9,9 +9,10 @@ use axum::extract::{RawQuery, State};
 use axum::response::{IntoResponse, Response};
 use http::HeaderMap;
 
-use crate::answer::{Code, Object, Problem};
+use crate::answer::{Code, Object, Problem, Shown};
 use crate::domain::{PartnerId, Position};
 use crate::intake::IDS_MAX;
+use crate::publish::HoldReason;
 
 use super::Api;
 use super::feeds::whole;
@@ -46,8 +47,9 @@ pub(super) async fn look_up(
     let (mut slots, mut unknown) = (Vec::new(), Vec::new());
     for id in ids {
         match shown(&api, &partner, id) {
-            Some(slot) => slots.push(slot),
-            None => unknown.push(id),
+            Shown::Slot(slot) => slots.push(slot),
+            Shown::Unpublished => unknown.push(id),
+            Shown::Stopped => return Err(Problem::feed_held(HoldReason::Guard.code())),
         }
     }
     let mut body = Object::default();
@@ -63,11 +65,13 @@ pub(super) async fn look_up(
     Ok(response)
 }
 
-fn shown(api: &Api, partner: &PartnerId, public_id: &str) -> Option<Object> {
+fn shown(api: &Api, partner: &PartnerId, public_id: &str) -> Shown {
     let answers = api.parts.answers.load();
-    let key = answers.project(partner)?.slot_key(public_id)?;
-    let slot = api.parts.view.slot(&key)?;
-    answers.slot(partner, &slot, api.parts.clock.now())
+    let key = answers.project(partner).and_then(|project| project.slot_key(public_id));
+    match key.and_then(|key| api.parts.view.slot(&key)) {
+        Some(slot) => answers.slot(partner, &slot, api.parts.clock.now()),
+        None => Shown::Unpublished,
+    }
 }
 
 fn ids(query: Option<&str>) -> Result<Vec<&str>, Problem> {

@@ -37,6 +37,13 @@ pub struct Held {
     pub reason: String,
 }
 
+/// What a guard stopped: the linter's rule and the kind of feed.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct GuardHit {
+    pub rule: String,
+    pub feed: String,
+}
+
 /// A job: `full_cut`, `ledger_snapshot`, `purge`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct Job {
@@ -116,6 +123,7 @@ pub struct Counted {
     pub rewound: Gauge,
     pub conflicts: Gauge,
     pub legacy_errors: Family<Failure, Counter>,
+    pub guard_hits: Family<GuardHit, Counter>,
     pub read_lag_ms: Gauge,
     pub password_days: Gauge,
     pub approval_days_left: Family<Mapping, Gauge>,
@@ -184,6 +192,8 @@ impl Default for Metrics {
         let help = "Connects since the start at which ledger and legacy system disagreed";
         registry.register("disagreements", help, c.disagreements.clone());
         register_desk(&mut registry, c);
+        let help = "What was stopped before it left, by rule and kind of feed; each holds the feed";
+        registry.register("guard_hits", help, c.guard_hits.clone());
         registry.register("legacy_errors", "Errors of the legacy system by class", c.legacy_errors.clone());
         registry.register(
             "password_days",
@@ -237,6 +247,11 @@ impl Metrics {
     pub fn legacy_failed(&self, class: &str, side: &str) {
         let labels = Failure { class: class.to_owned(), side: side.to_owned() };
         self.counted.legacy_errors.get_or_create(&labels).inc();
+    }
+
+    pub fn guard_hit(&self, rule: &str, feed: &str) {
+        let labels = GuardHit { rule: rule.to_owned(), feed: feed.to_owned() };
+        self.counted.guard_hits.get_or_create(&labels).inc();
     }
 
     /// A batch of `entries` positions is durable up to `last`.

@@ -170,7 +170,7 @@ impl Worker {
             return Ok(());
         }
         let ours = fence.last_op.is_none_or(|op| self.lives.holds(op));
-        let event = Event::Fence { ticket: 0, last_op: fence.last_op, ours };
+        let event = Event::Fence { ticket: 0, last_op: fence.last_op, applied: fence.applied, ours };
         let Some(Answer::Fenced { agreement }) = self.submit(vec![event])?.pop() else {
             self.halt(LegacyErrorKind::Halt, "the desk did not answer a fence with an agreement".to_owned(), now);
             return Ok(());

@@ -212,7 +212,7 @@ impl Worker {
                 }
             }
         }
-        self.finish(settled)?;
+        self.finish(settled, None)?;
         Ok(requests)
     }
 
@@ -226,7 +226,7 @@ impl Worker {
                 self.well();
                 let results = positions.into_iter().zip(replies);
                 let results = results.map(|(position, reply)| (position, outcome(position, reply))).collect();
-                self.finish(results)?;
+                self.finish(results, Some(port.applied()))?;
                 Ok(Turn::Worked)
             }
             Ok(_) => {
@@ -263,7 +263,7 @@ impl Worker {
                 }
                 Order::Settle { op, reply } if self.outbox.asides().any(|(position, _)| position == op) => {
                     tracing::warn!(op = op.0, "an op that was set aside is settled as ordered");
-                    self.finish(vec![(op, outcome(op, reply))])?;
+                    self.finish(vec![(op, outcome(op, reply))], None)?;
                 }
                 Order::Retry { op } | Order::Settle { op, .. } => {
                     tracing::warn!(op = op.0, "an order names an op that is not set aside; nothing is done");
@@ -273,12 +273,16 @@ impl Worker {
         Ok(())
     }
 
-    fn finish(&mut self, results: Vec<(Position, OpResult)>) -> Result<(), Stopped> {
+    /// `applied`: how many ops the legacy system has applied by now. Told first, so that no outcome is ever kept without
+    /// the count that covers it.
+    fn finish(&mut self, results: Vec<(Position, OpResult)>, applied: Option<u64>) -> Result<(), Stopped> {
         if results.is_empty() {
             return Ok(());
         }
         let outcomes: Vec<(Position, &'static str)> = results.iter().map(|(op, result)| (*op, code(result))).collect();
-        self.submit(results.into_iter().map(|(op, result)| Event::OpDone { op, result }).collect())?;
+        let count = applied.filter(|count| *count > 0).map(|count| Event::Applied { count });
+        let done = results.into_iter().map(|(op, result)| Event::OpDone { op, result });
+        self.submit(count.into_iter().chain(done).collect())?;
         for (position, outcome) in outcomes {
             self.outbox.done(position);
             self.tell(|stats| *stats.outcomes.entry(outcome).or_default() += 1);

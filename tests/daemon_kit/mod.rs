@@ -1,6 +1,9 @@
 //! The real daemon as a process of its own, over a small example legacy system, and a partner's client.
 #![allow(dead_code)] // each test uses its own part
 
+#[path = "../approval_kit/mod.rs"]
+pub mod approval_kit;
+
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -21,6 +24,8 @@ pub struct Scene {
     pub log_file: PathBuf,
     pub observe: SocketAddr,
     pub people: u32,
+    /// `run` does not believe the demonstration's officers: these signed the folder.
+    pub office: approval_kit::Office,
     _dir: tempfile::TempDir,
 }
 
@@ -61,15 +66,25 @@ impl Scene {
         // Several processes of one test may run at once on a small machine: no writer waits for the other for long.
         stage.config.legacy.busy_ms_max = 30_000;
         adjust(&mut stage);
+        let office = approval_kit::Office::new(&stage.config.daemon.origin);
+        office.found(&stage.config.mappings.dir);
+        office.approve(&stage.config.mappings.dir, approval_kit::now().plus_ms(-3 * approval_kit::DAY_MS));
+        stage.config.mappings.genesis = Some(office.genesis());
         let config_file = dir.path().join("slotbridge.toml");
         let text = toml::to_string(&stage.config).expect("a configuration that can be written");
         std::fs::write(&config_file, text).expect("a configuration file");
         let log_file = dir.path().join("log.txt");
-        Scene { observe: stage.config.listen.observe, stage, config_file, log_file, people, _dir: dir }
+        Scene { observe: stage.config.listen.observe, stage, config_file, log_file, people, office, _dir: dir }
     }
 
     pub fn dir(&self) -> &Path {
         self._dir.path()
+    }
+
+    /// Has the folder's mappings signed after an edit, long enough ago for a wider one to be in force.
+    pub fn approve(&self) {
+        let at = approval_kit::now().plus_ms(-approval_kit::DAY_MS - 3_600_000);
+        self.office.approve(&self.stage.config.mappings.dir, at);
     }
 
     pub fn spawn(&self) -> Process {

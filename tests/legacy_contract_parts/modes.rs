@@ -316,6 +316,28 @@ fn a_restored_legacy_system_is_seen_at_the_fence_and_its_bookings_come_back() {
     });
 }
 
+/// Ops of different slots run in any order of their ids: the newest id alone does not tell that a smaller one was lost.
+#[test]
+fn a_restore_that_loses_only_smaller_ids_shows_in_the_count() {
+    on_escrows(|h| {
+        let (slot, other) = (h.empty_slot(5), h.empty_slot(5));
+        let mut bridge = h.bridge();
+        let take = || LegacyOp::Take { units: 1 };
+        assert_eq!(bridge.writer.agency().unwrap().fence.applied, 0);
+        bridge.apply(9, &slot, take());
+        let (mut native, backup) = (h.native(), h.legacy().beside("backup.db"));
+        native.back_up(&backup).unwrap();
+        bridge.apply(3, &other, take());
+        bridge.apply(3, &other, take());
+        assert_eq!(bridge.writer.applied(), 2, "a known op does not count again");
+        let fence = bridge.writer.agency().unwrap().fence;
+        assert_eq!((fence.last_op, fence.applied), (Some(op_id(9)), 2));
+        native.restore_from(&backup).unwrap();
+        let fence = bridge.writer.agency().unwrap().fence;
+        assert_eq!((fence.last_op, fence.applied), (Some(op_id(9)), 1));
+    });
+}
+
 #[test]
 fn release_requests_are_told_oldest_first_until_they_are_carried_out() {
     on_every_adapter(|h| {

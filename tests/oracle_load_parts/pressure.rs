@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use slotbridge::app::{Daemon, install_crypto};
+use slotbridge::app::{Approving, Daemon, Source, install_crypto};
 use slotbridge::config::{Account, LegacyKind, PersonConstraint};
 use slotbridge::demo::{Options, TrafficWanted, stage};
 use slotbridge::domain::{PartnerId, PersonNo, PersonRef};
@@ -85,7 +85,12 @@ impl Pressure {
         let server = Server::start(&stage.legacy);
         point_at(&mut stage, &server);
         let runtime = Runtime::new().expect("a runtime");
-        let daemon = Daemon::start(&stage.config, runtime.handle()).expect("the daemon starts");
+        let daemon = Daemon::start_from(
+            &stage.config,
+            Source { file: None, approving: Approving::of_demonstration },
+            runtime.handle(),
+        )
+        .expect("the daemon starts");
         let folder = KeyFolder::open(&stage.config.secrets.key_dir).expect("the key folder");
         let text = now().rfc3339();
         let current: u32 = format!("{}{}", &text[2..4], &text[5..7]).parse().expect("a month");

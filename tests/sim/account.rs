@@ -39,6 +39,7 @@ struct BookingAccount {
     bars: bool,
     cancelling: bool,
     tries: u32,
+    cancelled: bool,
     convert: Position,
     cancel: Option<Position>,
     written: Position,
@@ -60,11 +61,12 @@ pub struct Account {
     bookings: BTreeMap<Position, BookingAccount>,
     asked: BTreeMap<Position, (SlotKey, Asked)>,
     pub control: Control,
+    given_up: Vec<(Position, Position)>,
 }
 
 impl Account {
-    pub fn read(entries: &[Entry], _: &Policy) -> Account {
-        let mut account = Account::default();
+    pub fn read(entries: &[Entry], policy: &Policy) -> Account {
+        let mut account = Account { given_up: policy.given_up.clone(), ..Account::default() };
         for entry in entries {
             account.take(entry);
         }
@@ -116,6 +118,7 @@ impl Account {
             bars: true,
             cancelling: false,
             tries: 0,
+            cancelled: false,
             convert: position,
             cancel: None,
             written: Position::ZERO,
@@ -143,7 +146,10 @@ impl Account {
                 (of.granted, of.last_op, of.unsettled) = (i64::from(*granted), *last_op, false);
             }
             What::Switched { control } => self.control = *control,
-            What::Cancelled { booking, coalesced } => self.end(position, booking.0, *coalesced),
+            What::Cancelled { booking, coalesced } => {
+                self.end(position, booking.0, *coalesced);
+                self.bookings.get_mut(&booking.0).unwrap().cancelled = true;
+            }
             What::Displaced { booking, cancel, .. } => self.end(position, booking.0, !cancel),
             What::CancelAgain { booking } => {
                 self.bookings.get_mut(&booking.0).unwrap().cancel = Some(position);
@@ -211,11 +217,13 @@ impl Account {
     fn done(&mut self, position: Position, op: Position, result: &OpResult) {
         let (key, asked) = self.asked[&op].clone();
         let on_request = matches!(asked, Asked::Convert(id) if self.bookings[&id].on_request);
+        let outlived = self.given_up.iter().any(|(from, until)| op < *from && *until <= position);
         let slot = self.slot(&key);
         slot.done = position;
         let idle = matches!(result, OpResult::Mended { added: 0, lost: 0, .. });
         if result.moved_units() && !idle && !on_request {
             slot.last_op = Some(op);
+            slot.unsettled |= outlived;
         }
         let missing = matches!(result, OpResult::Rejected { reason: Rejection::SlotMissing });
         match (asked, result) {
@@ -255,7 +263,9 @@ impl Account {
                     self.slot(&slot).granted += 1;
                 }
             }
-            OpResult::Rejected { reason: Rejection::EscrowEroded } if b.tries < 3 && !b.on_request => b.tries += 1,
+            OpResult::Rejected { reason: Rejection::EscrowEroded } if b.tries < 3 && !b.on_request && !b.cancelled => {
+                b.tries += 1
+            }
             OpResult::Rejected { reason } => {
                 (b.place, b.bars) = (Place::Gone, false);
                 let asks = b.on_request;

@@ -2,11 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use slotbridge::decide::{Agreement, Entry, Event, OpResult, Rejection, What};
+use slotbridge::decide::{Agreement, Event, OpResult};
 use slotbridge::domain::*;
 use slotbridge::durable::Answer;
 
-use crate::legacy::{Legacy, LegacySlot};
+use crate::legacy::LegacySlot;
 use crate::options::{Plant, Restores};
 
 use super::{RowId, World, no_row, series};
@@ -152,9 +152,7 @@ impl World {
 
     /// The legacy system as it was some time ago (rule 28). Sequences do not go back.
     pub(super) fn restore_legacy(&mut self) {
-        let Some(backup) = self.legacy_backup.take_if(|backup| !hides_a_loss(backup, &self.disk.entries())) else {
-            return;
-        };
+        let Some(backup) = self.legacy_backup.take() else { return };
         let next = self.legacy.next;
         self.legacy = backup;
         self.legacy.next = next;
@@ -171,7 +169,8 @@ impl World {
     /// The worker reconnects: which side is ahead?
     fn fence(&mut self) -> Option<()> {
         let last_op = self.legacy.newest.map(|position| OpId { incarnation: Incarnation(1), position });
-        let answers = self.batch(vec![Event::Fence { ticket: 0, last_op, ours: true }])?;
+        let applied = self.legacy.applied.len() as u64;
+        let answers = self.batch(vec![Event::Fence { ticket: 0, last_op, applied, ours: true }])?;
         if let Some(Some(Answer::Fenced { agreement })) = answers.into_iter().next() {
             match agreement {
                 Agreement::Foreign => self.complain("the fence names an op that nobody knows"),
@@ -291,29 +290,8 @@ impl World {
         }
         self.worker = left;
         if !outcomes.is_empty() {
+            outcomes.insert(0, Event::Applied { count: self.legacy.applied.len() as u64 });
             self.batch(outcomes);
         }
     }
-}
-
-/// KNOWN AND UNRESOLVED: would the fence call both sides level although the backup lacks an op that was told as done?
-///
-/// The fence names the largest op id, and ops of different slots (or driven again after a restore) do not run in the
-/// order of their ids. A restore that loses only ops below that id goes unnoticed until a larger one was told: a booking
-/// stays CANCELLED here and active there, or BOOKED here and is gone there. Such a restore is put off here until a larger
-/// op was told. Noticing it takes more from the legacy system than `SB_FENCE.LAST_OP`, such as a count of ops applied.
-fn hides_a_loss(backup: &Legacy, entries: &[Entry]) -> bool {
-    let (mut newest, mut loses) = (Position::ZERO, false);
-    for entry in entries {
-        match &entry.what {
-            What::LegacyRewound { after } => newest = *after,
-            What::OpDone { result: OpResult::Rejected { reason: Rejection::NotAsked }, .. } => {}
-            What::OpDone { op, .. } => {
-                newest = newest.max(*op);
-                loses |= !backup.applied.contains_key(op);
-            }
-            _ => {}
-        }
-    }
-    loses && newest <= backup.newest.unwrap_or(Position::ZERO)
 }

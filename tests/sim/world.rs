@@ -404,7 +404,8 @@ impl World {
                         .iter()
                         .filter(|e| {
                             let t = format!("{e:?}");
-                            t.contains(&format!("{key}\"")) || t.contains("OpDone")
+                            t.contains(&format!("{key}\""))
+                                || ["OpDone", "Rewound", "Applied"].iter().any(|word| t.contains(word))
                         })
                         .map(|e| format!("\n{e:?}"))
                         .collect::<String>()

@@ -101,7 +101,7 @@ pub fn compare(before: Option<&Closure>, after: &Closure) -> Change {
 
 /// `naver.slots` as shipped, drawn up by kang, with the edits.
 pub fn version(roster: &str, edits: &[(&str, &str, &str)]) -> Closure {
-    let author = [("naver/slots.toml", "version = 1", "version = 1\nauthor = \"kang\"")];
+    let author = [("naver/slots.toml", "author = \"demo-drafter\"", "author = \"kang\"")];
     let edits: Vec<_> = author.iter().chain(edits).copied().collect();
     let set = load_edited(&edits).unwrap().with_roster(Some(roster.to_owned()));
     Closure::of(&set, &PartnerId::new("naver").unwrap(), FeedKind::Slots).unwrap()

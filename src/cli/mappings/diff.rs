@@ -176,7 +176,7 @@ fn text(id: &str, pair: &Pair, change: Option<&Change>, all: bool) -> String {
     text
 }
 
-fn table(rows: &[&ChangeRow]) -> Table {
+pub(super) fn table(rows: &[&ChangeRow]) -> Table {
     let mut table = Table::new();
     table.load_style(presets::ASCII_MARKDOWN).set_content_arrangement(ContentArrangement::Dynamic).set_width(WIDTH);
     table.set_header(["판정 / verdict", "항목 / subject", "이전 / before", "이후 / after"]);

@@ -3,7 +3,6 @@
 use serde_json::json;
 
 use super::Folder;
-use crate::app;
 use crate::cli::{Exit, Failed, Out};
 use crate::privacy::Closure;
 
@@ -14,7 +13,7 @@ pub struct DigestArgs {
 }
 
 pub fn digest(args: &DigestArgs, out: &mut Out) -> Result<Exit, Failed> {
-    let set = app::load_mappings(&args.folder.dir)?;
+    let set = super::loaded(&args.folder.dir)?;
     let closures: Vec<Closure> =
         set.mappings().filter_map(|(partner, kind, _)| Closure::of(&set, partner, kind)).collect();
     if out.is_json() {

@@ -3,7 +3,6 @@
 use comfy_table::{ColumnConstraint, ContentArrangement, Table, Width, presets};
 
 use super::Folder;
-use crate::app;
 use crate::cli::{Exit, Failed, Out};
 use crate::lint;
 use crate::mapping::{MappingSet, Text2};
@@ -47,7 +46,7 @@ const WIDTH: u16 = 110;
 const FIELD_WIDTHS: [(usize, u16); 4] = [(0, 18), (2, 18), (3, 16), (4, 18)];
 
 pub fn show(args: &ShowArgs, out: &mut Out) -> Result<Exit, Failed> {
-    let set = app::load_mappings(&args.folder.dir)?;
+    let set = super::loaded(&args.folder.dir)?;
     let closure = closure_of(&set, &args.mapping)?;
     let kept = kept(&args.folder)?;
     let before = statement::newest_kept(&kept, closure.id());
@@ -62,7 +61,7 @@ pub fn show(args: &ShowArgs, out: &mut Out) -> Result<Exit, Failed> {
 }
 
 pub fn sample(args: &SampleArgs, out: &mut Out) -> Result<Exit, Failed> {
-    let set = app::load_mappings(&args.folder.dir)?;
+    let set = super::loaded(&args.folder.dir)?;
     let closure = closure_of(&set, &args.mapping)?;
     let samples = statement::samples(&closure, &Sampling { rows: args.rows, seed: args.seed });
     if out.is_json() {

@@ -48,7 +48,9 @@ impl<'a> Selects<'a> {
         if columns.is_empty() {
             return Err(wrong(format!("{} has no columns to fetch", printable(&layout.view))));
         }
-        let list = format!("{} FROM {}", columns.join(", "), quoted(&layout.view)?);
+        let view = quoted(&layout.view)?;
+        let view = if charset == Charset::RawCp949 { format!("{view} V") } else { view };
+        let list = format!("{} FROM {view}", columns.join(", "));
         Ok(Selects { layout, list, charset, padded_key })
     }
 
@@ -57,9 +59,12 @@ impl<'a> Selects<'a> {
         Select { id: "read.cut", text: format!("SELECT {}", self.list) }
     }
 
-    /// Up to so many rows after a key, in order of the key, which must be an index's.
+    /// Up to so many rows after a key, in order of the key, which must be an index's. Read as raw bytes the key goes by
+    /// its column's name, and ORDER BY would take that for the RAW while WHERE takes it for the column: other order, no
+    /// index. So both say whose column they mean.
     pub fn page<'b>(&self, after: Option<&'b str>, rows_max: u32) -> Result<(Select, Vec<Bind<'b>>), Failure> {
         let key = self.role(Role::Key)?;
+        let key = if self.charset == Charset::RawCp949 { format!("V.{key}") } else { key };
         let rows_max = Bind::Int(rows_max.into());
         Ok(match after {
             None => {

@@ -24,12 +24,13 @@ const fn call(id: &'static str, when: &'static str, text: &'static str) -> Entry
 pub static BATCH_LOCK: Entry = sql(
     "W.BATCH.LOCK",
     "first in each transaction of ops: switch and fence",
-    "SELECT (SELECT C.STATE FROM SB_CONTROL C), F.TOKEN, F.INCARNATION, F.LAST_OP FROM SB_FENCE F FOR UPDATE WAIT 1",
+    "SELECT (SELECT C.STATE FROM SB_CONTROL C), F.TOKEN, F.INCARNATION, F.LAST_OP, F.APPLIED_CNT FROM SB_FENCE F \
+     FOR UPDATE WAIT 1",
 );
 pub static BATCH_FENCE: Entry = sql(
     "W.BATCH.FENCE",
     "last in each transaction of ops",
-    "UPDATE SB_FENCE SET INCARNATION = :P_INCARNATION, LAST_OP = :P_OP_ID",
+    "UPDATE SB_FENCE SET INCARNATION = :P_INCARNATION, LAST_OP = :P_OP_ID, APPLIED_CNT = :P_APPLIED_CNT",
 );
 pub static OP_BEGIN: Entry = sql(
     "W.OP.BEGIN",
@@ -213,7 +214,7 @@ pub static PLACEHOLDER_HELD: Entry = sql(
 pub static AGENCY_STATE: Entry = sql(
     "W.AGENCY.STATE",
     "every 2 s: switch and fence",
-    "SELECT C.STATE, F.TOKEN, F.LAST_OP FROM SB_CONTROL C, SB_FENCE F",
+    "SELECT C.STATE, F.TOKEN, F.LAST_OP, F.APPLIED_CNT FROM SB_CONTROL C, SB_FENCE F",
 );
 pub static AGENCY_RELEASES: Entry = sql(
     "W.AGENCY.RELEASES",
@@ -258,12 +259,12 @@ pub static API_APPLY: Entry = call(
 pub static API_CLOSE: Entry = call(
     "P.BATCH.CLOSE",
     "last in each transaction of ops",
-    "BEGIN SB_API.CLOSE_BATCH(:P_INCARNATION, :P_LAST_OP); END;",
+    "BEGIN SB_API.CLOSE_BATCH(:P_INCARNATION, :P_LAST_OP, :P_FRESH, :P_APPLIED_CNT); END;",
 );
 pub static API_AGENCY: Entry = call(
     "P.AGENCY",
     "every 2 s",
-    "BEGIN SB_API.AGENCY(:P_STATE, :P_TOKEN, :P_INCARNATION, :P_LAST_OP, :P_RELEASES); END;",
+    "BEGIN SB_API.AGENCY(:P_STATE, :P_TOKEN, :P_INCARNATION, :P_LAST_OP, :P_APPLIED_CNT, :P_RELEASES); END;",
 );
 pub static API_RELEASED: Entry =
     call("P.RELEASED", "a release request is carried out", "BEGIN SB_API.RELEASED(:P_REQUEST_ID); END;");

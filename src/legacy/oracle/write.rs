@@ -21,7 +21,7 @@ use std::sync::Arc;
 #[cfg(test)]
 pub(super) use link::placeholders;
 
-use self::batch::{Batch, control, fence_op};
+use self::batch::{Batch, control, count, fence_op};
 use self::link::{Binds, Link, SessionLink};
 use self::trouble::{Trouble, halt, schema};
 use super::Oracle;
@@ -82,6 +82,8 @@ pub struct OracleWrite {
     settings: Settings,
     /// `None` once it was lost.
     session: Option<Session>,
+    /// `SB_FENCE.APPLIED_CNT` as of the newest commit.
+    applied: u64,
     /// Statements of the session that is gone.
     statements: u64,
 }
@@ -90,7 +92,7 @@ impl OracleWrite {
     /// Logs on, so that what is wrong with the account is known at the start.
     pub fn open(oracle: Arc<Oracle>, settings: Settings) -> Result<OracleWrite, LegacyError> {
         let session = Session::open(&oracle, Account::Write)?;
-        let mut writer = OracleWrite { settings, session: Some(session), statements: 0 };
+        let mut writer = OracleWrite { settings, session: Some(session), applied: 0, statements: 0 };
         let memo = writer.settings.memo.clone();
         let bytes = SessionLink(writer.session()?).bytes(&memo);
         if bytes.is_none_or(|bytes| bytes > KEY_BYTES_MAX) {
@@ -141,10 +143,16 @@ impl LegacyWrite for OracleWrite {
         if ops.len() > MAX_OPS {
             return Err(halt(format!("{} ops in one transaction, at most {MAX_OPS}", ops.len())).into());
         }
-        self.transaction(|link, settings| match settings.body {
-            Body::Sql => Batch { link, settings, draining: false }.run(ops),
+        let (replies, applied) = self.transaction(|link, settings| match settings.body {
+            Body::Sql => Batch { link, settings, draining: false, fresh: 0 }.run(ops),
             Body::Procedure => procedure::run(link, settings, ops),
-        })
+        })?;
+        self.applied = applied.unwrap_or(self.applied);
+        Ok(replies)
+    }
+
+    fn applied(&self) -> u64 {
+        self.applied
     }
 
     fn agency(&mut self) -> Result<Agency, LegacyError> {
@@ -221,7 +229,11 @@ fn agency(link: &mut dyn Link) -> Result<Agency, Trouble> {
     });
     Ok(Agency {
         control: control(state.text(0))?,
-        fence: Fence { last_op: fence_op(state.text(2))?, open: state.text(1) == Some("OPEN") },
+        fence: Fence {
+            last_op: fence_op(state.text(2))?,
+            applied: count(state.int(3))?,
+            open: state.text(1) == Some("OPEN"),
+        },
         releases: releases.collect::<Option<_>>().ok_or_else(|| schema("SB_RELEASE_REQUEST: not a request"))?,
     })
 }

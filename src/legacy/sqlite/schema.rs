@@ -11,7 +11,7 @@ use crate::domain::AllotmentMode;
 use crate::legacy::{LegacyError, LegacyErrorKind};
 
 /// Version of the interface schema, in `SB_META`.
-pub const VERSION: i64 = 2;
+pub const VERSION: i64 = 3;
 const TABLES: &str = include_str!("schema.sql");
 const UNIQUE_PERSON: &str = "CREATE UNIQUE INDEX UX_RESV_ACTIVE ON TB_RESV (PSN_NO, SERIES_CD) WHERE STAT_CD = 'A'";
 

@@ -36,6 +36,8 @@ pub struct SqliteWrite {
     maintained: Maintained,
     person_constraint: PersonConstraint,
     leaves_fence: bool,
+    /// `SB_FENCE.APPLIED_CNT` as of the newest commit.
+    applied: u64,
     statements: u64,
 }
 
@@ -71,6 +73,7 @@ impl SqliteWrite {
             maintained: settings.maintained,
             person_constraint: settings.person_constraint,
             leaves_fence: false,
+            applied: 0,
             statements: 0,
         })
     }
@@ -90,21 +93,29 @@ impl LegacyWrite for SqliteWrite {
             person_constraint: self.person_constraint,
             leaves_fence: self.leaves_fence,
             draining: false,
+            fresh: 0,
             statements: 0,
         };
         let result = batch.run(ops);
         self.statements += batch.statements;
-        let replies = result?;
+        let (replies, applied) = result?;
         tx.commit().map_err(commit_failure)?;
+        self.applied = applied;
         Ok(replies)
+    }
+
+    fn applied(&self) -> u64 {
+        self.applied
     }
 
     fn agency(&mut self) -> Result<Agency, LegacyError> {
         self.statements += 3;
         let control = control_state(&self.connection)?;
-        let (last_op, token): (Option<String>, String) = self
+        let (last_op, token, applied): (Option<String>, String, i64) = self
             .connection
-            .query_row("SELECT LAST_OP, TOKEN FROM SB_FENCE", [], |r| Ok((r.get(0)?, r.get(1)?)))
+            .query_row("SELECT LAST_OP, TOKEN, APPLIED_CNT FROM SB_FENCE", [], |r| {
+                Ok((r.get(0)?, r.get(1)?, r.get(2)?))
+            })
             .map_err(failure)?;
         let last_op = last_op.map(|text| text.parse()).transpose();
         let last_op = last_op.map_err(|_| halt("SB_FENCE holds something that is not an op id".to_owned()))?;
@@ -124,7 +135,11 @@ impl LegacyWrite for SqliteWrite {
             let id: i64 = row.get(0).map_err(failure)?;
             releases.push(ReleaseRequest { id: id.unsigned_abs(), slot });
         }
-        Ok(Agency { control, fence: Fence { last_op, open: token == "OPEN" }, releases })
+        Ok(Agency {
+            control,
+            fence: Fence { last_op, applied: applied.unsigned_abs(), open: token == "OPEN" },
+            releases,
+        })
     }
 
     fn released(&mut self, request: u64) -> Result<(), LegacyError> {
@@ -173,6 +188,8 @@ struct Batch<'a> {
     person_constraint: PersonConstraint,
     leaves_fence: bool,
     draining: bool,
+    /// Ops that were not known.
+    fresh: u32,
     statements: u64,
 }
 
@@ -190,7 +207,8 @@ impl From<LegacyError> for Stop {
 }
 
 impl Batch<'_> {
-    fn run(&mut self, ops: &[OpRequest]) -> Result<Vec<OpReply>, LegacyError> {
+    /// The replies, and how many ops are applied then.
+    fn run(&mut self, ops: &[OpRequest]) -> Result<(Vec<OpReply>, u64), LegacyError> {
         self.statements += 1;
         match control_state(self.tx)? {
             Control::Run => {}
@@ -198,7 +216,9 @@ impl Batch<'_> {
             Control::Stop => return Err(operator("the agency's switch SB_CONTROL says STOP")),
         }
         self.statements += 1;
-        let token: String = one_row(self.tx, "SELECT TOKEN FROM SB_FENCE")?;
+        let fence = "SELECT TOKEN, APPLIED_CNT FROM SB_FENCE";
+        let fence = self.tx.prepare_cached(fence).and_then(|mut s| s.query_row([], |r| Ok((r.get(0)?, r.get(1)?))));
+        let (token, applied): (String, i64) = fence.map_err(failure)?;
         if token != "OPEN" {
             return Err(operator("the bridge is fenced off (SB_FENCE)"));
         }
@@ -210,7 +230,7 @@ impl Batch<'_> {
         if let Some(last) = last.filter(|_| !self.leaves_fence) {
             self.advance_fence(last)?;
         }
-        Ok(replies)
+        Ok((replies, applied.unsigned_abs() + u64::from(self.fresh)))
     }
 
     /// The fence names the op with the largest position: positions only grow, also over a restored ledger.
@@ -218,10 +238,11 @@ impl Batch<'_> {
         self.statements += 1;
         self.tx
             .prepare_cached(
-                "UPDATE SB_FENCE SET INCARNATION = ?1, LAST_OP = ?2 \
-                 WHERE LAST_OP IS NULL OR substr(LAST_OP, 17) <= substr(?2, 17)",
+                "UPDATE SB_FENCE SET APPLIED_CNT = APPLIED_CNT + ?3, \
+                 INCARNATION = CASE WHEN substr(LAST_OP, 17) > substr(?2, 17) THEN INCARNATION ELSE ?1 END, \
+                 LAST_OP = CASE WHEN substr(LAST_OP, 17) > substr(?2, 17) THEN LAST_OP ELSE ?2 END",
             )
-            .and_then(|mut s| s.execute(params![format!("{:016x}", last.incarnation.0), last.to_string()]))
+            .and_then(|mut s| s.execute(params![format!("{:016x}", last.incarnation.0), last.to_string(), self.fresh]))
             .map_err(failure)?;
         Ok(())
     }
@@ -243,6 +264,7 @@ impl Batch<'_> {
         if !self.books.can_do(op.mode) {
             return Err(halt(format!("op {id} is of mode {}, for which the file was not made", op.mode.code())));
         }
+        self.fresh += 1;
         self.savepoint("SAVEPOINT SB_OP")?;
         let reply = match self.effect(op) {
             Ok(reply) => reply,

@@ -44,7 +44,8 @@ fn only_words_and_the_roster_are_the_same() {
     let before = closure(&shipped(), FeedKind::Slots);
     let roster = closure(&shipped().with_roster(Some("00".into())), FeedKind::Slots);
     assert_eq!(compare(Some(&before), &roster).verdict, Verdict::Same);
-    let (change, _) = edit("naver/slots.toml", "version = 1", "version = 2\nauthor = \"kim\"");
+    let edits = [("version = 1", "version = 2"), ("author = \"demo-drafter\"", "author = \"kim\"")];
+    let (change, _) = edit_of(FeedKind::Slots, &edits.map(|(from, to)| ("naver/slots.toml", from, to)));
     assert_eq!(moved(&change), [("version", Verdict::Same), ("author", Verdict::Same)]);
     let (change, _) = edit("naver/slots.toml", "Which dose\"", "Which of the doses\"");
     assert_eq!(moved(&change), [("field dose why", Verdict::Same)]);

@@ -2,6 +2,7 @@
 
 mod cursors;
 mod exact;
+mod guards;
 mod holds;
 mod rebind;
 mod starts;
@@ -84,6 +85,7 @@ pub fn plan(of: &str, word: &'static str) -> FeedPlan {
         tick_ms: 200,
         retention_days: 7,
         render: Arc::new(SlotMapping { word }),
+        guard: None,
     }
 }
 

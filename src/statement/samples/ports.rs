@@ -9,7 +9,7 @@ use crate::privacy::{AssignToken, NotAssigned, Ports, Seal, sha256_hex};
 const THROW_AWAY: &str = "slotbridge sample key, published, worthless";
 
 pub fn throw_away() -> Ports {
-    Ports { seal: Some(Arc::new(ThrowAway)), tokens: Some(Arc::new(ThrowAway)) }
+    Ports { seal: Some(Arc::new(ThrowAway)), tokens: Some(Arc::new(ThrowAway)), ..Ports::default() }
 }
 
 struct ThrowAway;

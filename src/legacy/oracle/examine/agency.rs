@@ -10,7 +10,7 @@ const META: Statement<'static> = Statement { id: "check.meta", text: "SELECT VER
 const SWITCH: Statement<'static> =
     Statement { id: "check.switch", text: "SELECT C.STATE, F.TOKEN FROM SB_CONTROL C, SB_FENCE F" };
 /// Version of the interface schema that this program knows.
-const VERSION: i64 = 2;
+const VERSION: i64 = 3;
 
 impl Look<'_> {
     /// With body `procedure` the write account sees nothing of it but through SB_API.

@@ -94,7 +94,10 @@ fn raw_text_is_fetched_as_bytes_and_nothing_else_is() {
     let slot = slot();
     let selects = Selects::new(&slot, Charset::RawCp949, false).unwrap();
     let text = r#"SELECT UTL_RAW.CAST_TO_RAW("SLOT_ID") AS "SLOT_ID", "SLOT_DT", "CAPACITY", "UPD_DT", "ROW_SCN" "#;
-    assert_eq!(selects.cut().text, format!(r#"{text}FROM "SB_SLOT""#));
+    assert_eq!(selects.cut().text, format!(r#"{text}FROM "SB_SLOT" V"#));
+    let (page, _) = selects.page(Some("S7"), 500).unwrap();
+    let rows = format!(r#"{text}FROM "SB_SLOT" V WHERE V."SLOT_ID" > :1 ORDER BY V."SLOT_ID""#);
+    assert_eq!(page.text, format!("SELECT * FROM ({rows}) WHERE ROWNUM <= :2"), "of the column, not of its bytes");
     assert!(selects.hinted(&Hint::Tail("가")).is_err());
     assert!(Selects::new(&slot, Charset::Utf8, false).unwrap().hinted(&Hint::Tail("가")).is_ok());
 }

@@ -24,33 +24,56 @@ pub(super) struct Batch<'a> {
     pub(super) link: &'a mut dyn Link,
     pub(super) settings: &'a Settings,
     pub(super) draining: bool,
+    /// Ops that were not known.
+    pub(super) fresh: u64,
+}
+
+/// The fence row as it is locked.
+struct Locked {
+    incarnation: Option<String>,
+    last_op: Option<OpId>,
+    applied: u64,
 }
 
 impl Batch<'_> {
-    /// All but the commit.
-    pub(super) fn run(&mut self, ops: &[OpRequest]) -> Result<Vec<OpReply>, Trouble> {
+    /// All but the commit. The replies, and how many ops are applied then.
+    pub(super) fn run(&mut self, ops: &[OpRequest]) -> Result<(Vec<OpReply>, Option<u64>), Trouble> {
         let fence = self.fence()?;
         let replies = ops.iter().map(|op| self.once(op)).collect::<Result<Vec<_>, _>>()?;
         let newest = ops.iter().map(|op| op.id).max_by_key(|id| id.position);
-        if let Some(newest) = newest.filter(|newest| !self.settings.leaves_fence && is_newer(*newest, fence)) {
-            let (incarnation, op) = (format!("{:016x}", newest.incarnation.0), newest.to_string());
-            let binds = [("P_INCARNATION", incarnation.as_str().into()), ("P_OP_ID", op.as_str().into())];
+        let Some(newest) = newest.filter(|_| !self.settings.leaves_fence) else { return Ok((replies, None)) };
+        let (applied, newer) = (fence.applied + self.fresh, is_newer(newest, fence.last_op));
+        if newer || self.fresh > 0 {
+            let (incarnation, op) = match fence.last_op.filter(|_| !newer) {
+                Some(last) => (fence.incarnation.unwrap_or_default(), last.to_string()),
+                None => (format!("{:016x}", newest.incarnation.0), newest.to_string()),
+            };
+            let count = i64::try_from(applied).map_err(|_| schema("SB_FENCE.APPLIED_CNT is above 2^63"))?;
+            let binds = [
+                ("P_INCARNATION", incarnation.as_str().into()),
+                ("P_OP_ID", op.as_str().into()),
+                ("P_APPLIED_CNT", count.into()),
+            ];
             self.one(&sql::BATCH_FENCE, &binds)?;
         }
-        Ok(replies)
+        Ok((replies, Some(applied)))
     }
 
-    fn fence(&mut self) -> Result<Option<OpId>, Trouble> {
+    fn fence(&mut self) -> Result<Locked, Trouble> {
         let row = self.row(&sql::BATCH_LOCK, &[])?.ok_or_else(|| schema("SB_FENCE has no row"))?;
         self.draining = admitted(row.text(0), row.text(1))? == Control::Drain;
-        fence_op(row.text(3))
+        Ok(Locked {
+            incarnation: row.text(2).map(str::to_owned),
+            last_op: fence_op(row.text(3))?,
+            applied: count(row.int(4))?,
+        })
     }
 
     fn once(&mut self, op: &OpRequest) -> Result<OpReply, Trouble> {
         let (id, hash) = (op.id.to_string(), body_hash(op));
         let binds = [("P_OP_ID", id.as_str().into()), ("P_BODY_HASH", hash.as_str().into())];
         match self.link.change(&sql::OP_BEGIN, &binds) {
-            Ok(_) => {}
+            Ok(_) => self.fresh += 1,
             Err(failure) if failure.is_ora(ORA_UNIQUE) => return self.known(&id, &hash),
             Err(failure) => return Err(failure.into()),
         }
@@ -233,6 +256,11 @@ pub(super) fn control(state: Option<&str>) -> Result<Control, Trouble> {
 pub(super) fn fence_op(text: Option<&str>) -> Result<Option<OpId>, Trouble> {
     let op = text.map(|text| text.parse()).transpose();
     op.map_err(|_| halt("SB_FENCE holds something that is not an op id"))
+}
+
+pub(super) fn count(number: Option<i64>) -> Result<u64, Trouble> {
+    let count = number.and_then(|number| u64::try_from(number).ok());
+    count.ok_or_else(|| schema("SB_FENCE.APPLIED_CNT is not a whole number"))
 }
 
 /// The fence never goes back, whichever life of the ledger an op is of: positions go on across lives.

@@ -4,7 +4,7 @@
 //! savepoint, and answers a rule of the legacy system as `legacy_rule ORA-nnnnn`. An error that it lets through has left
 //! no stored answer, so it never answers an op: the transaction ends.
 
-use super::batch::{admitted, control, fence_op, known_reply, rule};
+use super::batch::{admitted, control, count, fence_op, known_reply, rule};
 use super::link::{Binds, Link};
 use super::trouble::{Trouble, halt, schema};
 use super::{KEY_BYTES_MAX, RULE_CHARSET, Settings};
@@ -23,20 +23,29 @@ const RESULT_BYTES: u32 = 200;
 /// `RELEASES_MAX` lines of a number, a bar and a slot key.
 const RELEASES_BYTES: u32 = 4_000;
 
-/// All but the commit.
-pub(super) fn run(link: &mut dyn Link, settings: &Settings, ops: &[OpRequest]) -> Result<Vec<OpReply>, Trouble> {
+/// All but the commit. The replies, and how many ops are applied then.
+pub(super) fn run(
+    link: &mut dyn Link,
+    settings: &Settings,
+    ops: &[OpRequest],
+) -> Result<(Vec<OpReply>, Option<u64>), Trouble> {
     let outs = link.call(&sql::API_OPEN, &[("P_STATE", Bind::Out(WORD_BYTES)), ("P_TOKEN", Bind::Out(WORD_BYTES))])?;
     admitted(out(&outs, 0), out(&outs, 1))?;
-    let replies = ops.iter().map(|op| once(link, settings, op)).collect::<Result<Vec<_>, _>>()?;
+    let mut fresh = 0_i64;
+    let replies = ops.iter().map(|op| once(link, settings, op, &mut fresh)).collect::<Result<Vec<_>, _>>()?;
     let newest = ops.iter().map(|op| op.id).max_by_key(|id| id.position);
-    if let Some(newest) = newest.filter(|_| !settings.leaves_fence) {
-        let (incarnation, op) = (format!("{:016x}", newest.incarnation.0), newest.to_string());
-        link.call(
-            &sql::API_CLOSE,
-            &[("P_INCARNATION", incarnation.as_str().into()), ("P_LAST_OP", op.as_str().into())],
-        )?;
-    }
-    Ok(replies)
+    let Some(newest) = newest.filter(|_| !settings.leaves_fence) else { return Ok((replies, None)) };
+    let (incarnation, op) = (format!("{:016x}", newest.incarnation.0), newest.to_string());
+    let outs = link.call(
+        &sql::API_CLOSE,
+        &[
+            ("P_INCARNATION", incarnation.as_str().into()),
+            ("P_LAST_OP", op.as_str().into()),
+            ("P_FRESH", fresh.into()),
+            ("P_APPLIED_CNT", Bind::Out(WORD_BYTES)),
+        ],
+    )?;
+    Ok((replies, Some(count(whole(&outs, 0))?)))
 }
 
 /// The parameters of an op that its kind has.
@@ -76,7 +85,8 @@ impl Words<'_> {
     }
 }
 
-fn once(link: &mut dyn Link, settings: &Settings, op: &OpRequest) -> Result<OpReply, Trouble> {
+/// `fresh` counts the ops that were not known.
+fn once(link: &mut dyn Link, settings: &Settings, op: &OpRequest, fresh: &mut i64) -> Result<OpReply, Trouble> {
     let (id, hash) = (op.id.to_string(), body_hash(op));
     let words = Words::of(&op.what);
     let fits = |text: &str| link.bytes(text).is_some_and(|bytes| bytes <= KEY_BYTES_MAX);
@@ -107,6 +117,7 @@ fn once(link: &mut dyn Link, settings: &Settings, op: &OpRequest) -> Result<OpRe
     match (out(&outs, 0), out(&outs, 1)) {
         (Some(stored), result) => known_reply(&id, &hash, Some(stored), result),
         (None, result) => {
+            *fresh += 1;
             let reply = result.and_then(decode);
             reply.ok_or_else(|| halt(format!("SB_API.APPLY_OP answered op {id} with something else than a result")))
         }
@@ -131,13 +142,18 @@ pub(super) fn agency(link: &mut dyn Link) -> Result<Agency, Trouble> {
             ("P_TOKEN", Bind::Out(WORD_BYTES)),
             ("P_INCARNATION", Bind::Out(WORD_BYTES)),
             ("P_LAST_OP", Bind::Out(WORD_BYTES)),
+            ("P_APPLIED_CNT", Bind::Out(WORD_BYTES)),
             ("P_RELEASES", Bind::Out(RELEASES_BYTES)),
         ],
     )?;
-    let releases = out(&outs, 4).unwrap_or_default().lines().take(RELEASES_MAX).map(release).collect::<Option<_>>();
+    let releases = out(&outs, 5).unwrap_or_default().lines().take(RELEASES_MAX).map(release).collect::<Option<_>>();
     Ok(Agency {
         control: control(out(&outs, 0))?,
-        fence: Fence { last_op: fence_op(out(&outs, 3))?, open: out(&outs, 1) == Some("OPEN") },
+        fence: Fence {
+            last_op: fence_op(out(&outs, 3))?,
+            applied: count(whole(&outs, 4))?,
+            open: out(&outs, 1) == Some("OPEN"),
+        },
         releases: releases.ok_or_else(|| schema("SB_API.AGENCY: a release request is not id|slot"))?,
     })
 }
@@ -160,6 +176,10 @@ pub(super) fn tell(
 ) -> Result<(), Trouble> {
     link.call(entry, binds)?;
     Ok(())
+}
+
+fn whole(outs: &[Option<String>], at: usize) -> Option<i64> {
+    out(outs, at)?.trim().parse().ok()
 }
 
 fn out(outs: &[Option<String>], at: usize) -> Option<&str> {

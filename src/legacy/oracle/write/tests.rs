@@ -77,9 +77,9 @@ impl World {
 
     fn run(&mut self, ops: &[OpRequest]) -> Result<Vec<OpReply>, LegacyError> {
         self.tables.sql("BEGIN");
-        let done = Batch { link: &mut self.tables, settings: &self.settings, draining: false }.run(ops);
+        let done = Batch { link: &mut self.tables, settings: &self.settings, draining: false, fresh: 0 }.run(ops);
         self.tables.sql(if done.is_ok() { "COMMIT" } else { "ROLLBACK" });
-        done.map_err(Trouble::into)
+        done.map(|(replies, _)| replies).map_err(Trouble::into)
     }
 
     fn answer(&mut self, what: LegacyOp) -> OpReply {
@@ -440,7 +440,10 @@ fn the_agency_is_read_in_two_statements() {
     let before = w.tables.sent;
     let told = agency(&mut w.tables).map_err(LegacyError::from).unwrap();
     assert_eq!(w.tables.sent - before, 2);
-    assert_eq!((told.control, told.fence), (crate::domain::Control::Run, Fence { last_op: None, open: true }));
+    assert_eq!(
+        (told.control, told.fence),
+        (crate::domain::Control::Run, Fence { last_op: None, applied: 0, open: true })
+    );
     let slot = SlotKey::new("S1").unwrap();
     assert_eq!(told.releases, [ReleaseRequest { id: 8, slot: None }, ReleaseRequest { id: 7, slot: Some(slot) }]);
 }

@@ -16,9 +16,10 @@ const RELEASES_MAX: u32 = 50;
 /// Runs one procedure; OUT arguments are written in place.
 pub fn call(session: &mut Session, name: &str, arguments: &mut [Cell]) -> Result<(), OraError> {
     let wanted = match name {
-        "OPEN_BATCH" | "CLOSE_BATCH" => 2,
+        "OPEN_BATCH" => 2,
+        "CLOSE_BATCH" => 4,
         "APPLY_OP" => 14,
-        "AGENCY" => 5,
+        "AGENCY" => 6,
         "RELEASED" => 1,
         "HEARTBEAT" => 3,
         _ => return Err(no_such(name)),
@@ -47,19 +48,22 @@ fn run(session: &mut Session, name: &str, a: &mut [Cell]) -> Result<(), OraError
             // By position, which ascends over the lives of a ledger, it never goes back.
             let sql = "UPDATE SB_FENCE SET
                          LAST_OP = CASE WHEN SUBSTR(LAST_OP, 17) > SUBSTR(:1, 17) THEN LAST_OP ELSE :2 END,
-                         INCARNATION = CASE WHEN SUBSTR(LAST_OP, 17) > SUBSTR(:3, 17) THEN INCARNATION ELSE :4 END
+                         INCARNATION = CASE WHEN SUBSTR(LAST_OP, 17) > SUBSTR(:3, 17) THEN INCARNATION ELSE :4 END,
+                         APPLIED_CNT = APPLIED_CNT + :5
                        WHERE ONE = 1 AND TOKEN = 'OPEN'";
-            if change(session, sql, &[&a[1], &a[1], &a[1], &a[0]])? != 1 {
+            if change(session, sql, &[&a[1], &a[1], &a[1], &a[0], &a[2]])? != 1 {
                 return Err(sb_moves::contradiction());
             }
+            a[3] = first(session, "SELECT TO_CHAR(APPLIED_CNT) FROM SB_FENCE", &[])?.unwrap_or(Cell::Null);
         }
         "AGENCY" => {
             a[0] = first(session, "SELECT STATE FROM SB_CONTROL", &[])?.unwrap_or(Cell::Null);
-            let fence = rows(session, "SELECT TOKEN, INCARNATION, LAST_OP FROM SB_FENCE", &[], 1)?;
-            if let Some([token, incarnation, last]) = fence.first().map(Vec::as_slice) {
-                (a[1], a[2], a[3]) = (token.clone(), incarnation.clone(), last.clone());
+            let fence =
+                rows(session, "SELECT TOKEN, INCARNATION, LAST_OP, TO_CHAR(APPLIED_CNT) FROM SB_FENCE", &[], 1)?;
+            if let Some([token, incarnation, last, applied]) = fence.first().map(Vec::as_slice) {
+                (a[1], a[2], a[3], a[4]) = (token.clone(), incarnation.clone(), last.clone(), applied.clone());
             }
-            a[4] = releases(session)?;
+            a[5] = releases(session)?;
         }
         "RELEASED" => {
             let sql = "UPDATE SB_RELEASE_REQUEST SET DONE_AT = SYSDATE WHERE REQUEST_ID = :1 AND DONE_AT IS NULL";
