@@ -99,6 +99,9 @@ async fn no_unpublished_value_comes_out_anywhere() {
     tour.command(&["ledger", "export"], 0);
     tour.command(&["status", "--json"], 69);
     tour.command(&["check"], 0);
+    tour.command(&["keys", "list"], 0);
+    tour.command(&["persons", "audit"], 0);
+    crash(&mut tour).await;
     found.files("data", &scene.stage.config.daemon.data_dir);
     found.files("keys", &scene.stage.config.secrets.key_dir);
     found.files("backup", &scene.dir().join("backup"));
@@ -114,6 +117,31 @@ async fn no_unpublished_value_comes_out_anywhere() {
     assert_eq!(errors, Vec::<&str>::new());
     println!("canary: {} answers, {} files, {} bytes of log", tour.kept.len(), found.files, log.len());
     found.judge();
+}
+
+/// The process dies as by a defect of its own, with a CI just asked about: no dump, here or where the kernel puts them.
+async fn crash(tour: &mut Tour<'_>) {
+    use std::os::unix::process::ExitStatusExt;
+    let mut process = tour.scene.spawn();
+    tour.scene.ready(&mut process).await;
+    tour.token(0, &marks::ci(3), "covid19-1").await;
+    let pid = process.0.id();
+    let limits = std::fs::read_to_string(format!("/proc/{pid}/limits")).expect("limits of a process");
+    let line = limits.lines().find(|line| line.starts_with("Max core file size")).expect("a limit of dumps");
+    assert_eq!(line.split_whitespace().skip(4).take(2).collect::<Vec<_>>(), ["0", "0"], "{line}");
+    let sent = std::process::Command::new("kill").args(["-ABRT", &pid.to_string()]).status().expect("kill is there");
+    assert!(sent.success());
+    let ended = process.0.wait().expect("it ends");
+    assert_eq!((ended.signal(), ended.core_dumped()), (Some(6), false), "{ended}");
+    let pattern = std::fs::read_to_string("/proc/sys/kernel/core_pattern").unwrap_or_default();
+    let folder = Path::new(pattern.trim()).parent().filter(|folder| folder.is_absolute());
+    for folder in [Some(Path::new(".")), folder].into_iter().flatten().filter(|folder| folder.is_dir()) {
+        for entry in std::fs::read_dir(folder).expect("a folder").filter_map(Result::ok) {
+            let name = entry.file_name().to_string_lossy().into_owned();
+            assert!(!(name.starts_with("core") && name.contains(&pid.to_string())), "{name} was dumped");
+            assert!(folder != Path::new(".") || name != "core", "a core dump");
+        }
+    }
 }
 
 async fn do_everything(tour: &mut Tour<'_>) {

@@ -46,19 +46,40 @@ fn the_epochs_limit_is_that_epochs_and_older_ones_are_forgotten() {
         for n in 0..2u8 {
             let receipt = ReceiptMac([epoch as u8 * 16 + n; 16]);
             let who = person(u32::from(n));
-            let ask = Ask::Token { person: who, receipt, epoch, day_max: 9, epoch_max: 2 };
+            let ask = Ask::Token(TokenAsk { receipt, ..token_ask(who, epoch) });
             assert!(matches!(t.request(naver(), ask), Outcome::TokenGiven), "epoch {epoch}, person {n}");
         }
-        let ask = Ask::Token {
-            person: person(7),
-            receipt: ReceiptMac([255 - epoch as u8; 16]),
-            epoch,
-            day_max: 9,
-            epoch_max: 2,
-        };
+        let receipt = ReceiptMac([255 - epoch as u8; 16]);
+        let ask = Ask::Token(TokenAsk { receipt, ..token_ask(person(7), epoch) });
         let outcome = t.request(naver(), ask);
         assert!(matches!(outcome, Outcome::Refused(Refused { code: Refusal::TokenLimitReached, .. })), "{outcome:?}");
     }
+}
+
+fn token_ask(person: PersonRef, epoch: u32) -> TokenAsk {
+    let receipt = ReceiptMac([0; 16]);
+    TokenAsk { person, before: None, receipt, epoch, overlap: None, day_max: 9, epoch_max: 2 }
+}
+
+#[test]
+fn both_epochs_of_an_overlap_count_together_and_a_restart_forgets_none() {
+    let mut t = Table::new();
+    let ask = |person, before, receipt: u8, epoch, overlap| {
+        let receipt = ReceiptMac([receipt; 16]);
+        Ask::Token(TokenAsk { before, receipt, overlap, ..token_ask(person, epoch) })
+    };
+    let nobody = |number| PersonRef::Nobody(number);
+    assert!(matches!(t.request(naver(), ask(person(1), None, 1, 2611, None)), Outcome::TokenGiven));
+    assert!(matches!(t.request(naver(), ask(nobody(7), None, 2, 2611, None)), Outcome::TokenGiven));
+    t.restarted(Vec::new(), policy());
+    let third = t.request(naver(), ask(person(2), None, 3, 2612, Some(2611)));
+    assert!(matches!(third, Outcome::Refused(Refused { code: Refusal::TokenLimitReached, .. })), "{third:?}");
+    let again = ask(nobody(70), Some(nobody(7)), 4, 2612, Some(2611));
+    assert!(matches!(t.request(naver(), again), Outcome::TokenGiven), "the same CI under its new number");
+    assert!(matches!(t.request(naver(), ask(person(1), None, 5, 2612, Some(2611))), Outcome::TokenGiven));
+    t.restarted(Vec::new(), policy());
+    let third = t.request(naver(), ask(person(2), None, 6, 2612, Some(2611)));
+    assert!(matches!(third, Outcome::Refused(Refused { code: Refusal::TokenLimitReached, .. })), "{third:?}");
 }
 
 #[test]

@@ -322,7 +322,9 @@ fn losers_are_spread_over_the_alternatives() {
 fn a_receipt_counts_once_and_distinct_persons_are_limited() {
     let mut t = Table::new();
     let token = |t: &mut Table, who, receipt: u8| {
-        let ask = Ask::Token { person: who, receipt: ReceiptMac([receipt; 16]), epoch: 1, day_max: 2, epoch_max: 3 };
+        let receipt = ReceiptMac([receipt; 16]);
+        let ask = TokenAsk { person: who, before: None, receipt, epoch: 1, overlap: None, day_max: 2, epoch_max: 3 };
+        let ask = Ask::Token(ask);
         match t.request(naver(), ask) {
             Outcome::TokenGiven => None,
             Outcome::Refused(refused) => Some(refused.code),

@@ -11,7 +11,7 @@ use std::thread;
 
 use bytes::Bytes;
 use ledger_kit::{Plain, Told, ToldDesk, cancel, cancels, open, small_segments, submission};
-use slotbridge::decide::{Ask, Event, Outcome};
+use slotbridge::decide::{Ask, Event, Outcome, TokenAsk};
 use slotbridge::domain::{BookingId, PartnerId, PersonNo, PersonRef, Position, ReceiptMac, Timestamp};
 use slotbridge::durable::{Answer, Render, Rendered, Replies, StoredReply, Submission};
 use slotbridge::ledger::{BATCH_MAX, Batch, Committer, Ledger, LedgerError, LedgerStore, Settings, verify};
@@ -121,7 +121,9 @@ fn a_repeated_key_and_a_forgotten_refusal_are_answered_without_an_entry() {
     let mut committer = committer(open(dir.path(), Settings::default()), &Told::default());
     let (first, first_answer) = cancel("naver");
     let receipt = ReceiptMac([0; 16]);
-    let again = Ask::Token { person: PersonRef::Known(PersonNo(1)), receipt, epoch: 1, day_max: 1, epoch_max: 1 };
+    let person = PersonRef::Known(PersonNo(1));
+    let again =
+        Ask::Token(TokenAsk { person, before: None, receipt, epoch: 1, overlap: None, day_max: 1, epoch_max: 1 });
     let ask = Ask::Cancel { booking: BookingId(Position(1)), if_match: Some("x".to_owned()) };
     let of = |ask| Event::Request { ticket: 99, partner: ledger_kit::partner("naver"), ask };
     let (again, again_answer) = submission(of(again));

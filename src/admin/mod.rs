@@ -54,6 +54,16 @@ pub enum Ask {
     Confirm {
         object: ObjectName,
     },
+    /// Opens the next epoch of person tokens; the open one's are accepted so much longer.
+    Rotate {
+        overlap_h: u32,
+        by: String,
+    },
+    /// Destroys the keys of an epoch that gave way.
+    DestroyEpoch {
+        epoch: u32,
+        by: String,
+    },
     /// Configuration and mappings anew, all or nothing.
     Reload,
     /// The rows that this feed is held for are right.

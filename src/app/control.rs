@@ -6,8 +6,10 @@ use std::time::Duration;
 
 use crate::admin::{Ask, Commands, Peer, Told};
 use crate::decide::{Conflict, ConflictKind, Event};
+use crate::domain::time::HOUR_MS;
 use crate::domain::{BookingId, BookingStatus, EndReason, Incarnation, ObjectName, PartnerId};
 use crate::durable::Answer;
+use crate::evidence::Actor;
 use crate::intake::{Bounds, Declined, Intake};
 use crate::ledger::{Hash, Head, LedgerReader, snapshot};
 use crate::legacy::stored;
@@ -19,6 +21,7 @@ use super::conflicts;
 use super::desk::Window;
 use super::meter::Condition;
 use super::reload::Reloader;
+use super::tokens::EpochFailed;
 
 /// Taking a snapshot copies the desk's state: seconds at 15 M bookings.
 const SNAPSHOT_WAIT: Duration = Duration::from_secs(30);
@@ -144,6 +147,14 @@ impl Commands for Control {
                 Told::Ok(serde_json::json!({ "conflicts": all.iter().map(conflicts::told).collect::<Vec<_>>() }))
             }
             Ask::Redrive { booking } => self.redrive(booking),
+            Ask::Rotate { overlap_h, by } => {
+                let done = self.reloader.tokens().rotate(i64::from(overlap_h) * HOUR_MS, Actor::Operator(by));
+                epoch_told(done.map(|epoch| serde_json::json!({ "epoch": epoch })))
+            }
+            Ask::DestroyEpoch { epoch, by } => {
+                let done = self.reloader.tokens().destroy(epoch, Actor::Operator(by));
+                epoch_told(done.map(|keys| serde_json::json!({ "epoch": epoch, "keys": keys })))
+            }
             Ask::Confirm { object } => self.confirm(&object),
             Ask::Reload => match self.reloader.reload() {
                 Ok(done) => Told::Ok(serde_json::to_value(done).unwrap_or_default()),
@@ -152,6 +163,13 @@ impl Commands for Control {
             Ask::ConfirmRows { partner, feed } => self.confirm_rows(&partner, &feed),
             Ask::RetryFeed { partner, feed } => self.retry_feed(&partner, &feed),
         }
+    }
+}
+
+fn epoch_told(done: Result<serde_json::Value, EpochFailed>) -> Told {
+    match done {
+        Ok(value) => Told::Ok(value),
+        Err(error) => Told::Error { code: error.code().to_owned(), detail: error.to_string() },
     }
 }
 

@@ -10,6 +10,7 @@ use crate::domain::{Timestamp, time::DAY_MS};
 use crate::legacy::finding::{Finding, Level};
 
 use super::files::Files;
+use super::harden;
 
 /// Free space below which a busy day's ledger may not fit: 15 M bookings at 1 kB, twice.
 const DISK_FREE_MIN: u64 = 32 << 30;
@@ -24,6 +25,8 @@ pub fn doctor(config: Option<&Config>) -> Vec<Finding> {
         Finding::fine("program.sqlite", format!("SQLite {} (built in)", rusqlite::version())),
         clock(),
         files_max(),
+        harden::dumps(),
+        harden::swap(),
     ];
     let Some(config) = config else { return found };
     let files = Files::of(&config.daemon.data_dir);

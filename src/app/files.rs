@@ -15,6 +15,10 @@ pub struct Files {
     pub mirror: PathBuf,
     pub feeds: PathBuf,
     pub evidence: PathBuf,
+    /// Receipts set aside for audit.
+    pub audit: PathBuf,
+    /// Names of destroyed token keys.
+    pub destroyed_keys: PathBuf,
     pub jobs: PathBuf,
     pub socket: PathBuf,
     /// When the ledger was last backed up: RFC 3339, one line.
@@ -31,6 +35,8 @@ impl Files {
             mirror: dir.join("mirror.sqlite"),
             feeds: dir.join("feeds.sqlite"),
             evidence: dir.join("evidence.sqlite"),
+            audit: dir.join("audit.sqlite"),
+            destroyed_keys: dir.join(crate::keys::Destroyed::FILE),
             jobs: dir.join("jobs"),
             socket: dir.join(crate::admin::SOCKET),
             backed_up: dir.join("backed-up-at"),

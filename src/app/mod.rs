@@ -6,6 +6,7 @@
 
 mod activation;
 mod approving;
+mod audit;
 mod backend;
 mod compiled;
 mod conflicts;
@@ -17,6 +18,7 @@ mod evident;
 mod examine;
 mod files;
 mod guards;
+mod harden;
 mod in_force;
 mod jobs;
 mod measuring;
@@ -58,10 +60,12 @@ use crate::{capture, ledger};
 use threads::Threads;
 
 pub use approving::Approving;
+pub use audit::{AuditFailed, SetAside, set_aside};
 pub use compiled::{Compiled, compile, judge as judge_mappings, load as load_mappings, read as read_mappings, today};
 pub use doctor::doctor;
 pub use examine::examine;
 pub use files::Files;
+pub use harden::harden;
 pub use in_force::{code as standing_code, told as standing_told};
 pub use measuring::{MeasureFailed, Measured, Measuring, measure};
 pub use meter::Condition;
@@ -157,6 +161,10 @@ pub enum StartFailed {
     #[error(transparent)]
     Keys(#[from] crate::keys::KeyError),
     #[error(transparent)]
+    Epochs(#[from] tokens::EpochFailed),
+    #[error(transparent)]
+    Audit(#[from] AuditFailed),
+    #[error(transparent)]
     ApiKeys(#[from] crate::keys::ApiKeysError),
     #[error(transparent)]
     Evidence(#[from] crate::evidence::EvidenceError),
@@ -193,6 +201,8 @@ impl StartFailed {
             StartFailed::Replay(_) => "ledger_replay",
             StartFailed::Publish(error) => error.code(),
             StartFailed::Keys(error) => error.code(),
+            StartFailed::Epochs(error) => error.code(),
+            StartFailed::Audit(_) => "audit_book",
             StartFailed::ApiKeys(_) => "api_keys",
             StartFailed::Evidence(error) => error.code(),
             StartFailed::Listen(error) => error.code(),

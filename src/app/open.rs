@@ -30,6 +30,7 @@ use crate::view::{Fill, View};
 use crate::writeback::{self, Around, Orders, Wake, Worker};
 
 use super::activation::History;
+use super::audit::AuditBook;
 use super::backend::Backend;
 use super::compiled::{self, Compiled};
 use super::control::{Door, Snapshots};
@@ -43,7 +44,7 @@ use super::outside::Outside;
 use super::reload::{Live, Reloader, Source};
 use super::standings::Standings;
 use super::threads::{Looking, Threads};
-use super::tokens::{Recorded, Tokens};
+use super::tokens::{self, Recorded, Tokens};
 use super::{Capturing, Daemon, Running, StartFailed, guards, proofs, settings};
 
 /// Everything that is opened before anything runs.
@@ -166,7 +167,13 @@ impl Opening {
         opened.publisher.telling(leaving.clone());
         let key = LogKey::open(&KeyFolder::open(&self.config.secrets.key_dir)?, LogKey::FILE)?;
         let signing = Arc::new(Signing::of(&self.config, &self.evidence, key, &self.clock));
-        let tokens = Arc::new(Tokens::open(&self.config, self.compiled.set(), self.clock.now())?);
+        let around = tokens::Around {
+            clock: self.clock.clone(),
+            evidence: self.evidence.clone(),
+            view: self.view.clone(),
+            destroyed: self.files.destroyed_keys.clone(),
+        };
+        let tokens = Arc::new(Tokens::open(&self.config, self.compiled.set(), around)?);
         let partners: Vec<PartnerId> = self.compiled.set().partners().cloned().collect();
         let known = Arc::new(ArcSwap::from_pointee(known_partners(&self.config, self.compiled.set())?));
         let (wake, orders) = (Wake::new(), Orders::default());
@@ -233,7 +240,10 @@ impl Opening {
             answers: answers.clone(),
             macs,
             tokens: tokens.clone(),
-            evidence: Arc::new(Recorded(self.evidence.clone())),
+            evidence: Arc::new(Recorded {
+                evidence: self.evidence.clone(),
+                audit: AuditBook::open(&self.files.audit)?,
+            }),
             health: condition.clone(),
             clock: self.clock.clone(),
             partners: known.clone(),

@@ -150,6 +150,10 @@ impl Reloader {
         Reloader { live, state: Mutex::new(State { config, in_force, layouts, looked: None }) }
     }
 
+    pub fn tokens(&self) -> &Tokens {
+        &self.live.tokens
+    }
+
     /// Blocks until everything is in effect, or nothing is; must not be called on a tokio worker.
     pub fn reload(&self) -> Result<Reloaded, NotReloaded> {
         let Ok(mut state) = self.state.try_lock() else {

@@ -25,6 +25,7 @@ impl Looking {
         let look = move || {
             while let Err(RecvTimeoutError::Timeout) = stopped.recv_timeout(LOOK) {
                 reloader.look();
+                reloader.tokens().tick();
             }
         };
         Ok(Looking { stop, thread: std::thread::Builder::new().name("approvals".to_owned()).spawn(look)? })

@@ -117,6 +117,8 @@ RestartPreventExitStatus=78
 TimeoutStopSec=10
 LimitNOFILE=65536
 LimitCORE=0
+# Linkage information and keys in memory are never written to a swap area.
+MemorySwapMax=0
 UMask=0077
 NoNewPrivileges=true
 ProtectSystem=strict

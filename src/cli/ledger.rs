@@ -12,6 +12,7 @@ use crate::app::{self, Files, Proofs, UnappliedFailed};
 use crate::clock::{Clock, SystemClock};
 use crate::config;
 use crate::domain::Position;
+use crate::keys::{Destroyed, KeyError, KeyFolder};
 use crate::ledger::{self, LedgerError, Remedy};
 
 /// Which data folder: named, or the configuration's.
@@ -213,6 +214,9 @@ pub fn backup(args: &BackupArgs, out: &mut Out) -> Result<Exit, Failed> {
     if files.dir.join(Proofs::FILE).exists() {
         also.push(Proofs::FILE);
     }
+    // Receipts set aside for audit, and what a restored bridge must not bring back.
+    let optional = [(&files.audit, "audit.sqlite"), (&files.destroyed_keys, Destroyed::FILE)];
+    also.extend(optional.iter().filter(|(path, _)| path.exists()).map(|(_, name)| *name));
     let what = ledger::Backup { data_dir: &files.dir, also: &also, to: &args.to };
     let now = SystemClock.now();
     let manifest = ledger::backup(&what, now).map_err(|error| failed(&error))?;
@@ -244,9 +248,20 @@ pub struct RestoreArgs {
     /// Folder to restore into; empty or not there.
     #[arg(required_unless_present = "verify")]
     to: Option<PathBuf>,
+    /// The key folder that it will run with: refused if it holds a key that was destroyed before the backup.
+    #[arg(long, value_name = "DIR")]
+    key_dir: Option<PathBuf>,
 }
 
 pub fn restore(args: &RestoreArgs, out: &mut Out) -> Result<Exit, Failed> {
+    if let Some(dir) = &args.key_dir {
+        let keys = |error: &KeyError| {
+            let try_ = "take the key away: what was destroyed stays destroyed";
+            Failed::new(Exit::Wrong, error.code(), error, try_).because(error)
+        };
+        let destroyed = Destroyed::read(&args.from.join(Destroyed::FILE)).map_err(|error| keys(&error))?;
+        KeyFolder::open(dir).and_then(|folder| destroyed.refuse(&folder)).map_err(|error| keys(&error))?;
+    }
     let Some(to) = args.to.as_ref().filter(|_| !args.verify) else {
         let manifest = ledger::check_backup(&args.from).map_err(|error| failed(&error))?;
         let (files, position) = (manifest.files.len(), manifest.head.position);

@@ -14,6 +14,7 @@ mod evidence;
 mod feed;
 mod findings;
 mod init;
+mod keys;
 mod ledger;
 mod legacy;
 mod mappings;
@@ -21,6 +22,7 @@ mod officer;
 mod out;
 mod partner;
 mod passphrase;
+mod persons;
 mod plans;
 mod reload;
 mod run;
@@ -136,6 +138,12 @@ enum Command {
     Officer(officer::OfficerCommand),
     /// Write one page that shows the way of every column: its class, how it is transformed, to whom it goes.
     Docs(docs::DocsArgs),
+    /// Epochs of person tokens: list, rotate, destroy; copies of their keys.
+    #[command(subcommand)]
+    Keys(keys::KeysCommand),
+    /// Persons, without naming any.
+    #[command(subcommand)]
+    Persons(persons::PersonsCommand),
     /// Partners' keys; and a partner's side of the API: pull feeds, get tokens, book.
     #[command(subcommand)]
     Partner(partner::PartnerCommand),
@@ -193,6 +201,8 @@ fn run(command: Command, out: &mut Out) -> Result<Exit, Failed> {
         Command::Mappings(command) => mappings::mappings(&command, out),
         Command::Officer(command) => officer::officer(&command, out),
         Command::Docs(args) => docs::docs(&args, out),
+        Command::Keys(command) => keys::keys(&command, out),
+        Command::Persons(command) => persons::persons(&command, out),
         Command::Partner(command) => partner::partner(command, out),
         #[cfg(feature = "oracle")]
         Command::Sql(args) => sql::sql(&args, out),

@@ -20,6 +20,8 @@ enum End {
 }
 
 pub fn run(args: &ConfigFile, out: &mut Out) -> Result<Exit, Failed> {
+    // Before a key or a person is read.
+    app::harden().map_err(|error| Failed::io("core dumps could not be switched off", &error))?;
     app::install_crypto();
     let loaded = config::load(&args.config)?;
     telemetry::start_logs(&app::logs(&loaded.config.log))
@@ -98,8 +100,11 @@ pub fn start_failed(error: &StartFailed) -> Failed {
         StartFailed::Lives | StartFailed::Replay(_) => {
             (Exit::Io, "`slotbridge ledger verify` names the damage; restore from a backup")
         }
+        StartFailed::Audit(_) => (Exit::Io, "restore audit.sqlite from a backup, or move it away to lose the sample"),
         StartFailed::Publish(_) => (Exit::Io, "the feed store can be deleted and is rebuilt"),
-        StartFailed::Keys(_) | StartFailed::ApiKeys(_) => (Exit::Config, "correct the files in secrets.key_dir"),
+        StartFailed::Keys(_) | StartFailed::Epochs(_) | StartFailed::ApiKeys(_) => {
+            (Exit::Config, "correct the files in secrets.key_dir")
+        }
         StartFailed::Canaries { .. } => (Exit::Config, "correct the file, or remove mappings.canary_file"),
         StartFailed::Listen(_) | StartFailed::Observe { .. } => {
             (Exit::Io, "choose another address in [listen], or stop who has it")

@@ -149,19 +149,9 @@ impl Book {
                 self.touch_slot(no, position);
                 Ok(())
             }
-            What::TokenGiven { partner, person, receipt, epoch } => {
+            What::TokenGiven { partner, person, before, receipt, epoch } => {
                 let calls = self.tokens.entry(partner.clone()).or_default();
-                let day = at.seoul_day();
-                if calls.day != day {
-                    calls.day = day;
-                    calls.of_day.clear();
-                }
-                calls.of_day.insert(*person);
-                calls.of_epoch.entry(*epoch).or_default().insert(*person);
-                // Tokens of two epochs are accepted at a time; of older ones nothing is counted any more.
-                while calls.of_epoch.len() > 2 {
-                    calls.of_epoch.pop_first();
-                }
+                calls.count(at.seoul_day(), *epoch, *person, *before);
                 self.receipts.insert(*receipt, at);
                 self.receipts_by_age.push_back((at, *receipt));
                 Ok(())

@@ -20,6 +20,7 @@ pub(super) use super::booking::Booking;
 use super::conflicts::Conflict;
 use super::entry::{Op, OpWhat};
 use super::event::KnownKey;
+pub(super) use super::tokens::TokenCalls;
 
 pub(super) type Map<K, V> = HashMap<K, V, FixedState>;
 
@@ -232,14 +233,6 @@ pub(super) struct PendingOp {
     pub claimed: bool,
     /// The worker of this process has it.
     pub given: bool,
-}
-
-/// Persons a partner named, by day and by epoch.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
-pub(super) struct TokenCalls {
-    pub day: i32,
-    pub of_day: BTreeSet<PersonRef>,
-    pub of_epoch: BTreeMap<u32, BTreeSet<PersonRef>>,
 }
 
 /// Refusals about persons and remembered refusals, a partner.

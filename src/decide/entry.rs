@@ -90,7 +90,15 @@ pub enum What {
     /// The slot that begins at `start` passed its cutoff: it is no longer bookable.
     CutOff { slot: SlotKey, start: Timestamp },
     /// A person token was given out (or a synthetic one; nobody can tell).
-    TokenGiven { partner: PartnerId, person: PersonRef, receipt: ReceiptMac, epoch: u32 },
+    TokenGiven {
+        partner: PartnerId,
+        person: PersonRef,
+        /// Its number in the overlapping epoch, where that is another one.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        before: Option<PersonRef>,
+        receipt: ReceiptMac,
+        epoch: u32,
+    },
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -83,7 +83,22 @@ pub const MAX_RESERVE: u32 = 5_000_000;
 pub enum Ask {
     Book(BookAsk),
     Cancel { booking: BookingId, if_match: Option<String> },
-    Token { person: PersonRef, receipt: ReceiptMac, epoch: u32, day_max: u32, epoch_max: u32 },
+    Token(TokenAsk),
+}
+
+/// A token for a person who is present, in `epoch`.
+#[derive(Debug, Clone)]
+pub struct TokenAsk {
+    pub person: PersonRef,
+    /// The number by which the overlapping epoch knows the same CI, where that is another one: a synthetic number is
+    /// an epoch's. Whoever was counted under it is not counted again.
+    pub before: Option<PersonRef>,
+    pub receipt: ReceiptMac,
+    pub epoch: u32,
+    /// The epoch whose tokens are accepted too; its persons count towards the same limit.
+    pub overlap: Option<u32>,
+    pub day_max: u32,
+    pub epoch_max: u32,
 }
 
 #[derive(Debug, Clone)]

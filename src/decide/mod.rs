@@ -23,6 +23,7 @@ mod request;
 mod rewind;
 mod snapshot;
 mod taken;
+mod tokens;
 mod upkeep;
 
 pub use apply::ReplayError;
@@ -32,7 +33,7 @@ pub use desk::Desk;
 pub use entry::{Booked, Entry, Op, OpResult, OpWhat, Rejection, What};
 pub use event::{
     After, Agreement, Alternative, Ask, BookAsk, Effects, Event, Given, KnownKey, MAX_FACTS, MAX_RESERVE, Outcome,
-    Refused,
+    Refused, TokenAsk,
 };
 pub use policy::{CohortSet, NativeBeside, OnOverrun, Policy, QuietWindow, RefillPolicy, SeriesPolicy};
 pub use snapshot::Snapshot;

@@ -3,15 +3,13 @@
 
 use std::sync::Arc;
 
-use crate::domain::{
-    AllotmentMode, BookingId, Control, PartnerId, PersonNo, PersonRef, ReceiptMac, Refusal, SeriesId, Timestamp,
-};
+use crate::domain::{AllotmentMode, BookingId, Control, PartnerId, PersonNo, PersonRef, Refusal, SeriesId, Timestamp};
 
 use super::alternatives::{self, Wanted};
-use super::book::SlotNo;
+use super::book::{SlotNo, TokenCalls};
 use super::desk::Desk;
 use super::entry::{Booked, What};
-use super::event::{After, Ask, BookAsk, Effects, Outcome, Refused};
+use super::event::{After, Ask, BookAsk, Effects, Outcome, Refused, TokenAsk};
 
 /// Alternatives a refusal carries at most, whatever was asked.
 const ALTERNATIVES_MAX: usize = 10;
@@ -32,8 +30,8 @@ impl Desk {
                 let outcome = self.cancel(&partner, booking, if_match.as_deref(), effects);
                 effects.after_durable.push(After::Reply { ticket, partner, entry: None, outcome });
             }
-            Ask::Token { person, receipt, epoch, day_max, epoch_max } => {
-                let outcome = self.token(&partner, person, receipt, epoch, (day_max, epoch_max), effects);
+            Ask::Token(ask) => {
+                let outcome = self.token(&partner, &ask, effects);
                 effects.after_durable.push(After::Reply { ticket, partner, entry: None, outcome });
             }
         }
@@ -282,16 +280,8 @@ impl Desk {
         Outcome::Cancelled { booking: self.book.bookings[&id].view(id) }
     }
 
-    /// Absolute limits on distinct persons a day and an epoch; a receipt counts once.
-    fn token(
-        &mut self,
-        partner: &PartnerId,
-        person: PersonRef,
-        receipt: ReceiptMac,
-        epoch: u32,
-        (day_max, epoch_max): (u32, u32),
-        effects: &mut Effects,
-    ) -> Outcome {
+    /// Absolute limits on distinct persons a day, and over the epochs that are accepted; a receipt counts once.
+    fn token(&mut self, partner: &PartnerId, ask: &TokenAsk, effects: &mut Effects) -> Outcome {
         while let Some((at, old)) = self.book.receipts_by_age.front().copied() {
             if self.now.since_ms(at) <= self.policy.receipt_keep_ms {
                 break;
@@ -299,22 +289,17 @@ impl Desk {
             self.book.receipts_by_age.pop_front();
             self.book.receipts.remove(&old);
         }
-        if self.book.receipts.contains_key(&receipt) {
+        if self.book.receipts.contains_key(&ask.receipt) {
             return Outcome::Refused(Refused::plain(Refusal::ReceiptUsed));
         }
-        let over = self.book.tokens.get(partner).is_some_and(|calls| {
-            let today = calls.day == self.now.seoul_day();
-            let of_day = &calls.of_day;
-            let persons = calls.of_epoch.get(&epoch);
-            let of_epoch = persons.map_or(0, |persons| persons.len());
-            let new_today = !(today && of_day.contains(&person));
-            let new_in_epoch = !persons.is_some_and(|persons| persons.contains(&person));
-            (new_today && today && of_day.len() >= day_max as usize) || (new_in_epoch && of_epoch >= epoch_max as usize)
-        });
-        if over {
+        let none = TokenCalls::default();
+        let calls = self.book.tokens.get(partner).unwrap_or(&none);
+        if calls.is_over(self.now.seoul_day(), ask) {
             return Outcome::Refused(Refused::plain(Refusal::TokenLimitReached));
         }
-        self.persist(What::TokenGiven { partner: partner.clone(), person, receipt, epoch }, effects);
+        let &TokenAsk { person, before, receipt, epoch, .. } = ask;
+        let before = before.filter(|before| *before != person);
+        self.persist(What::TokenGiven { partner: partner.clone(), person, before, receipt, epoch }, effects);
         Outcome::TokenGiven
     }
 

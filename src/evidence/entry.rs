@@ -100,6 +100,8 @@ pub enum Action {
     Exported,
     CutConfirmed,
     KeyMade,
+    /// Tokens are made in a new epoch from now on.
+    KeyRotated,
     KeyDestroyed,
     LedgerSealed,
     BackupMade,
@@ -122,6 +124,7 @@ impl Action {
             Action::Exported => "기록 출력",
             Action::CutConfirmed => "대량 변경 확인",
             Action::KeyMade => "암호키 생성",
+            Action::KeyRotated => "암호키 교체",
             Action::KeyDestroyed => "암호키 파기",
             Action::LedgerSealed => "원장 봉인",
             Action::BackupMade => "백업",
@@ -229,6 +232,7 @@ impl Entry {
                 Action::MappingActivated | Action::MappingStopped => Kind::Mapping,
                 Action::CutConfirmed
                 | Action::KeyMade
+                | Action::KeyRotated
                 | Action::KeyDestroyed
                 | Action::LedgerSealed
                 | Action::BackupMade

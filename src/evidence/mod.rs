@@ -175,6 +175,11 @@ impl Evidence {
         self.submit(entry.into())?.blocking_recv().map_err(|_| EvidenceError::Stopped)?
     }
 
+    /// Appends without waiting; what fails later is logged by the writer.
+    pub fn record_later(&self, entry: impl Into<Entry>) -> Result<(), EvidenceError> {
+        self.submit(entry.into()).map(drop)
+    }
+
     /// Appends all, in this order; they share a wait for the disk. Some may be durable where an error is returned.
     pub fn record_all_blocking(&self, entries: impl IntoIterator<Item = Entry>) -> Result<(), EvidenceError> {
         let mut waiting = Vec::new();

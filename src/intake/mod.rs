@@ -24,7 +24,7 @@ pub use inner::FACTS_MAX;
 pub use key::{Macs, RequestKey};
 pub use request::{
     AlternativesWanted, BODY_MAX, BookBody, Booking, IDS_MAX, SearchBody, SearchFor, TokenBody, TokenCall, cancel,
-    person, token,
+    person,
 };
 pub use token::{OpenToken, Opened};
 

@@ -7,8 +7,7 @@ use utoipa::ToSchema;
 
 use crate::decide::{Ask, BookAsk};
 use crate::domain::{
-    BodyMac, BookingId, KeyMac, PartnerId, PersonRef, Position, ReceiptMac, Secret, SeriesId, SlotKey, SlotVersion,
-    Timestamp,
+    BodyMac, BookingId, KeyMac, PartnerId, PersonRef, Position, Secret, SeriesId, SlotKey, SlotVersion, Timestamp,
 };
 
 use super::body::optional_members;
@@ -246,13 +245,12 @@ impl TokenCall {
         if body.receipt.is_empty() || body.receipt.len() > 4_096 {
             return Err(Fault::invalid("receipt", "1 to 4096 characters"));
         }
+        if body.guardian.as_ref() == Some(&body.ci) {
+            return Err(Fault::invalid("guardian", "another person than the child"));
+        }
         let secret = |text: String| Secret::new(text.into_bytes());
         Ok(TokenCall { ci: secret(body.ci), receipt: body.receipt, guardian: body.guardian.map(secret) })
     }
-}
-
-pub fn token(person: PersonRef, receipt: ReceiptMac, epoch: u32, day_max: u32, epoch_max: u32) -> Ask {
-    Ask::Token { person, receipt, epoch, day_max, epoch_max }
 }
 
 #[cfg(test)]

@@ -28,6 +28,10 @@ pub enum KeyError {
     Destroyed { path: PathBuf },
     #[error("{name:?} is not the name of a key file")]
     Name { name: String },
+    #[error("{path}: this key was destroyed and is back; what it opens must not be opened again: remove it")]
+    BroughtBack { path: PathBuf },
+    #[error("{name}: {cause}")]
+    List { name: &'static str, cause: String },
     #[error("the system gives no random numbers")]
     Random,
 }
@@ -42,6 +46,8 @@ impl KeyError {
             KeyError::Length { .. } => "key_length",
             KeyError::Destroyed { .. } => "key_destroyed",
             KeyError::Name { .. } => "key_name",
+            KeyError::BroughtBack { .. } => "key_brought_back",
+            KeyError::List { .. } => "key_list",
             KeyError::Random => "key_random",
         }
     }
@@ -72,6 +78,9 @@ impl KeyFolder {
     /// A key of exactly `len` bytes; `None` if the file is not there.
     pub fn key(&self, name: &str, len: usize) -> Result<Option<Secret>, KeyError> {
         let Some(bytes) = self.read(name)? else { return Ok(None) };
+        if self.is_destroyed(name)? {
+            return Err(KeyError::BroughtBack { path: self.at(name)? });
+        }
         if bytes.expose().len() != len {
             return Err(KeyError::Length { path: self.at(name)?, expected: len });
         }
@@ -117,6 +126,25 @@ impl KeyFolder {
             fs::remove_file(&path).map_err(io(&path))?;
         }
         self.sync()
+    }
+
+    /// Was the key destroyed here?
+    pub fn is_destroyed(&self, name: &str) -> Result<bool, KeyError> {
+        Ok(self.at(&destroyed(name))?.exists())
+    }
+
+    /// Names of the files, in order; staged ones are left out.
+    pub fn names(&self) -> Result<Vec<String>, KeyError> {
+        let entries = fs::read_dir(&self.path).map_err(io(&self.path))?;
+        let names = entries.map(|entry| entry.map(|entry| entry.file_name().into_string().ok()));
+        let names: Vec<Option<String>> = names.collect::<Result<_, _>>().map_err(io(&self.path))?;
+        let mut names: Vec<String> = names.into_iter().flatten().filter(|name| self.at(name).is_ok()).collect();
+        names.sort();
+        Ok(names)
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.path
     }
 
     /// Content of a file of the folder; `None` if it is not there.
@@ -180,9 +208,8 @@ pub(super) fn refuse_exposed(path: &Path, meta: &fs::Metadata, wanted: &'static 
     if meta.mode() & 0o077 != 0 {
         return Err(KeyError::Exposed { path: path.to_owned(), mode: meta.mode() & 0o777, wanted });
     }
-    // The process's own user, as the kernel states it; where there is no /proc only the mode is checked.
-    let owner = fs::metadata("/proc/self").map(|own| own.uid());
-    if owner.is_ok_and(|own| own != meta.uid()) {
+    // Not the owner of /proc/self: a process that allows no core dump may find root there.
+    if rustix::process::geteuid().as_raw() != meta.uid() {
         return Err(KeyError::Owner { path: path.to_owned(), owner: meta.uid() });
     }
     Ok(())
@@ -233,6 +260,10 @@ mod tests {
         folder.destroy("a.key").unwrap();
         assert!(folder.key("a.key", 32).unwrap().is_none());
         assert!(matches!(folder.key_or_new("a.key", 32), Err(KeyError::Destroyed { .. })));
+        folder.write("a.key", &[7; 32]).unwrap();
+        assert!(matches!(folder.key("a.key", 32), Err(KeyError::BroughtBack { .. })), "out of an old copy");
+        assert!(matches!(folder.key_or_new("a.key", 32), Err(KeyError::BroughtBack { .. })));
+        assert_eq!(folder.names().unwrap(), ["a.key", "a.key.destroyed"]);
     }
 
     #[test]

@@ -11,6 +11,8 @@
 //! `sign` are the whole surface that one would replace, and every header names its algorithm.
 
 mod bearer;
+mod epochs;
+mod escrow;
 mod folder;
 mod log_key;
 mod officer;
@@ -20,6 +22,8 @@ mod token;
 use ring::hmac;
 
 pub use bearer::{ApiKey, ApiKeys, ApiKeysError, NewApiKey};
+pub use epochs::{Epoch, EpochList, EpochRefused, epoch_of};
+pub use escrow::{Copy, Destroyed, Escrow, EscrowError};
 pub use folder::{KeyError, KeyFolder};
 pub use log_key::{LogKey, is_signed};
 pub use officer::{OfficerKey, OfficerKeyError, PASSPHRASE_CHARS_MIN, passphrase_in};

@@ -2,9 +2,11 @@
 //!
 //! Text form `<base64url payload>.<base64url signature>`; the payload is JSON, the signature is Ed25519 over
 //! `slotbridge-receipt-v1.` and the payload's text. The commitment is SHA-256(salt ‖ CI).
-//! That a receipt is used once is the desk's to see to, by its MAC.
+//! A guardian who consents for a child is committed to beside the child, under the same salt.
+//! That a receipt is used once is the desk's to see to, by a MAC over who signed it and its id: the same id signed
+//! anew is the same receipt.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use ring::digest::{SHA256, digest};
@@ -63,6 +65,8 @@ struct Payload {
     commitment: String,
     #[serde(skip_serializing_if = "Option::is_none", default)]
     consent_sha256: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    guardian_commitment: Option<String>,
     issued_at: String,
 }
 
@@ -73,7 +77,20 @@ pub struct Receipt {
     pub issuer: String,
     pub id: String,
     pub series: SeriesId,
+    /// Text form, as it stood there. Without the salt, which stays with whoever holds the receipt, it fits every CI.
+    pub commitment: String,
     pub issued_at: Timestamp,
+}
+
+impl Receipt {
+    /// What makes it one: whatever else a second text says, it is the same receipt.
+    pub fn single(&self) -> String {
+        let by = match self.signed_by {
+            SignedBy::Issuer => "issuer",
+            SignedBy::Partner => "partner",
+        };
+        format!("{by} {} {}", self.issuer, self.id)
+    }
 }
 
 /// Why a receipt does not serve. Codes may be told to the partner; they say nothing about the register.
@@ -91,6 +108,8 @@ pub enum ReceiptError {
     Future,
     #[error("made for another partner, purpose or person")]
     Binding,
+    #[error("the consent text is not the one that was approved")]
+    Consent,
 }
 
 impl ReceiptError {
@@ -102,6 +121,7 @@ impl ReceiptError {
             ReceiptError::Expired => "receipt_expired",
             ReceiptError::Future => "receipt_future",
             ReceiptError::Binding => "receipt_binding",
+            ReceiptError::Consent => "receipt_consent",
         }
     }
 }
@@ -111,6 +131,8 @@ pub struct ReceiptRules {
     age_ms_max: i64,
     issuers: BTreeMap<String, ReceiptKey>,
     partners: BTreeMap<PartnerId, ReceiptKey>,
+    /// Hex SHA-256 of the texts approved for a partner. Where there are any, a receipt must state one of them.
+    consents: BTreeMap<PartnerId, BTreeSet<String>>,
     compare: hmac::Key,
 }
 
@@ -120,6 +142,8 @@ pub struct Expected<'a> {
     pub partner: &'a PartnerId,
     pub purpose: &'a str,
     pub ci: &'a [u8],
+    /// Of the guardian who acts for a child.
+    pub guardian: Option<&'a [u8]>,
     pub now: Timestamp,
 }
 
@@ -131,7 +155,13 @@ impl ReceiptRules {
         partners: BTreeMap<PartnerId, ReceiptKey>,
         compare: &Secret,
     ) -> ReceiptRules {
-        ReceiptRules { age_ms_max, issuers, partners, compare: hmac::Key::new(hmac::HMAC_SHA256, compare.expose()) }
+        let compare = hmac::Key::new(hmac::HMAC_SHA256, compare.expose());
+        ReceiptRules { age_ms_max, issuers, partners, consents: BTreeMap::new(), compare }
+    }
+
+    /// The texts that were approved, by partner.
+    pub fn with_consents(self, consents: BTreeMap<PartnerId, BTreeSet<String>>) -> ReceiptRules {
+        ReceiptRules { consents, ..self }
     }
 
     /// Checks signature, binding and age, in this order: nothing of an unsigned payload is acted upon.
@@ -170,9 +200,19 @@ impl ReceiptRules {
             return Err(ReceiptError::Malformed);
         }
         let is_of_this_ci = is_same(&self.compare, &commitment, &commitment_of(&salt, expected.ci));
-        if payload.partner != *expected.partner || payload.purpose != expected.purpose || !is_of_this_ci {
+        let is_of_this_guardian = match (&payload.guardian_commitment, expected.guardian) {
+            (None, None) => true,
+            (Some(text), Some(guardian)) => {
+                let commitment = URL_SAFE_NO_PAD.decode(text).map_err(|_| ReceiptError::Malformed)?;
+                is_same(&self.compare, &commitment, &guardian_commitment_of(&salt, guardian))
+            }
+            _ => false,
+        };
+        let is_of_this_call = payload.partner == *expected.partner && payload.purpose == expected.purpose;
+        if !is_of_this_call || !is_of_this_ci || !is_of_this_guardian {
             return Err(ReceiptError::Binding);
         }
+        self.check_consent(&payload, expected.partner)?;
         let age_ms = expected.now.since_ms(issued_at);
         if age_ms > self.age_ms_max {
             return Err(ReceiptError::Expired);
@@ -180,9 +220,24 @@ impl ReceiptRules {
         if age_ms < -AHEAD_MS_MAX {
             return Err(ReceiptError::Future);
         }
-        let Payload { signed_by, issuer, id, series, .. } = payload;
-        Ok(Receipt { signed_by, issuer, id, series, issued_at })
+        let Payload { signed_by, issuer, id, series, commitment, .. } = payload;
+        Ok(Receipt { signed_by, issuer, id, series, commitment, issued_at })
     }
+
+    /// What a partner signs must name the approved text; an issuer need not, but must not name another one.
+    fn check_consent(&self, payload: &Payload, partner: &PartnerId) -> Result<(), ReceiptError> {
+        let Some(approved) = self.consents.get(partner).filter(|texts| !texts.is_empty()) else { return Ok(()) };
+        match &payload.consent_sha256 {
+            Some(stated) if !approved.contains(&stated.to_ascii_lowercase()) => Err(ReceiptError::Consent),
+            _ => Ok(()),
+        }
+    }
+}
+
+fn guardian_commitment_of(salt: &[u8], ci: &[u8]) -> Vec<u8> {
+    let mut bytes = zeroize::Zeroizing::new(b"guardian ".to_vec());
+    bytes.extend_from_slice(ci);
+    commitment_of(salt, &bytes)
 }
 
 fn commitment_of(salt: &[u8], ci: &[u8]) -> Vec<u8> {
@@ -230,6 +285,15 @@ impl DemoIssuer {
 
     /// A receipt with a random id and salt. `None` if the system gives no random numbers.
     pub fn receipt(&self, request: ReceiptRequest<'_>) -> Option<String> {
+        self.signed(request, None)
+    }
+
+    /// The same, consented to by the guardian of the child that `request` names.
+    pub fn receipt_by_guardian(&self, request: ReceiptRequest<'_>, guardian: &[u8]) -> Option<String> {
+        self.signed(request, Some(guardian))
+    }
+
+    fn signed(&self, request: ReceiptRequest<'_>, guardian: Option<&[u8]>) -> Option<String> {
         let mut random = [0u8; 16 + SALT_BYTES];
         SystemRandom::new().fill(&mut random).ok()?;
         let (id, salt) = random.split_at(16);
@@ -243,6 +307,7 @@ impl DemoIssuer {
             salt: URL_SAFE_NO_PAD.encode(salt),
             commitment: URL_SAFE_NO_PAD.encode(commitment_of(salt, request.ci)),
             consent_sha256: request.consent_sha256.map(str::to_owned),
+            guardian_commitment: guardian.map(|ci| URL_SAFE_NO_PAD.encode(guardian_commitment_of(salt, ci))),
             issued_at: request.issued_at.rfc3339(),
         };
         let payload = URL_SAFE_NO_PAD.encode(serde_json::to_vec(&payload).ok()?);
@@ -292,7 +357,7 @@ mod tests {
 
     fn verdict(text: &str, by: &str, ci: &[u8], now: Timestamp) -> Result<Receipt, ReceiptError> {
         let partner = partner(by);
-        rules().verify(text, Expected { partner: &partner, purpose: "booking", ci, now })
+        rules().verify(text, Expected { partner: &partner, purpose: "booking", ci, guardian: None, now })
     }
 
     #[test]
@@ -319,6 +384,61 @@ mod tests {
         assert_eq!(verdict(&made(&naver, "naver", NOW, Some(&consent)), "naver", CI, NOW), Err(ReceiptError::Issuer));
         let as_agency = DemoIssuer::new("agency-consent", SignedBy::Issuer, &[2; 32]);
         assert_eq!(verdict(&made(&as_agency, "kakao", NOW, None), "kakao", CI, NOW), Err(ReceiptError::Signature));
+    }
+
+    #[test]
+    fn a_stated_consent_is_the_approved_one() {
+        let (approved, other) = ("a".repeat(64), "b".repeat(64));
+        let texts = BTreeSet::from([approved.clone()]);
+        let consents = BTreeMap::from([(partner("kakao"), texts.clone()), (partner("naver"), texts)]);
+        let rules = rules().with_consents(consents);
+        let verdict = |text: &str, by: &str| {
+            let partner = partner(by);
+            let expected = Expected { partner: &partner, purpose: "booking", ci: CI, guardian: None, now: NOW };
+            rules.verify(text, expected).map(|_| ())
+        };
+        assert_eq!(verdict(&made(&own(), "kakao", NOW, Some(&approved)), "kakao"), Ok(()));
+        assert_eq!(verdict(&made(&own(), "kakao", NOW, Some(&approved.to_uppercase())), "kakao"), Ok(()));
+        assert_eq!(verdict(&made(&own(), "kakao", NOW, Some(&other)), "kakao"), Err(ReceiptError::Consent));
+        assert_eq!(verdict(&made(&agency(), "naver", NOW, None), "naver"), Ok(()), "the issuer asks by its own page");
+        assert_eq!(verdict(&made(&agency(), "naver", NOW, Some(&other)), "naver"), Err(ReceiptError::Consent));
+    }
+
+    #[test]
+    fn a_guardians_receipt_serves_that_guardian_for_that_child_only() {
+        let (naver, series) = (partner("naver"), SeriesId::new("covid19-1").unwrap());
+        let request = ReceiptRequest {
+            partner: &naver,
+            purpose: "booking",
+            series: &series,
+            ci: CI,
+            issued_at: NOW,
+            consent_sha256: None,
+        };
+        let text = agency().receipt_by_guardian(request, b"mother").unwrap();
+        let verdict = |text: &str, ci: &[u8], guardian: Option<&[u8]>| {
+            rules().verify(text, Expected { partner: &naver, purpose: "booking", ci, guardian, now: NOW }).map(|_| ())
+        };
+        assert_eq!(verdict(&text, CI, Some(b"mother")), Ok(()));
+        for (ci, guardian) in [(CI, None), (CI, Some(b"father".as_slice())), (b"mother".as_slice(), Some(CI))] {
+            assert_eq!(verdict(&text, ci, guardian), Err(ReceiptError::Binding));
+        }
+        let own = agency().receipt(request).unwrap();
+        assert_eq!(verdict(&own, CI, Some(b"mother")), Err(ReceiptError::Binding), "nobody's guardian");
+    }
+
+    #[test]
+    fn the_same_id_signed_anew_is_the_same_receipt() {
+        let text = made(&agency(), "naver", NOW, None);
+        let (payload, _) = text.split_once('.').unwrap();
+        let json = String::from_utf8(URL_SAFE_NO_PAD.decode(payload).unwrap()).unwrap();
+        let later = json.replace(&NOW.rfc3339(), &NOW.plus_ms(1_000).rfc3339());
+        let payload = URL_SAFE_NO_PAD.encode(&later);
+        let signature = agency().pair.sign(format!("{DOMAIN}{payload}").as_bytes());
+        let again = format!("{payload}.{}", URL_SAFE_NO_PAD.encode(signature.as_ref()));
+        let (first, again) = (verdict(&text, "naver", CI, NOW).unwrap(), verdict(&again, "naver", CI, NOW).unwrap());
+        assert_ne!(first, again);
+        assert_eq!(first.single(), again.single());
     }
 
     #[test]

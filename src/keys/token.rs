@@ -110,10 +110,29 @@ impl PersonTokens {
         self.epochs
     }
 
+    /// What is left of these keys where only those epochs are accepted. Tokens go on being made in the same epoch.
+    pub fn without_all_but(&self, accepted: Epochs) -> PersonTokens {
+        let epochs = Epochs { current: self.epochs.current, previous: accepted.previous };
+        let is_left = |epoch: u32| epoch == epochs.current || Some(epoch) == epochs.previous;
+        let left = self.keys.iter().filter(|((_, epoch), _)| is_left(*epoch));
+        let keys = left.map(|(of, key)| (of.clone(), EpochKey::new(Secret::new(key.siv.expose().to_vec())))).collect();
+        PersonTokens { environment: self.environment, purpose: self.purpose.clone(), epochs, keys }
+    }
+
     /// The number of a CI that is in no register: stable to the end of the epoch, with nothing stored.
     /// `None`: the partner has no key.
     pub fn nobody(&self, partner: &PartnerId, ci: &[u8]) -> Option<PersonRef> {
-        let key = self.keys.get(&(partner.clone(), self.epochs.current))?;
+        self.nobody_in(self.epochs.current, partner, ci)
+    }
+
+    /// The number of the same CI in the epoch that overlaps, with that epoch.
+    pub fn nobody_before(&self, partner: &PartnerId, ci: &[u8]) -> Option<(u32, PersonRef)> {
+        let epoch = self.epochs.previous?;
+        Some((epoch, self.nobody_in(epoch, partner, ci)?))
+    }
+
+    fn nobody_in(&self, epoch: u32, partner: &PartnerId, ci: &[u8]) -> Option<PersonRef> {
+        let key = self.keys.get(&(partner.clone(), epoch))?;
         let tag = hmac::sign(&key.nobody, ci);
         Some(PersonRef::Nobody(number_of(&tag.as_ref()[..7])))
     }

@@ -13,6 +13,8 @@ use super::policy::{Partners, Policy, ReceiptKind, is_public_key};
 use super::transform::Op;
 
 const FILE: &str = "catalog.toml";
+/// The desk remembers a used receipt for an hour; an issuer's clock may be a minute ahead of ours.
+const RECEIPT_AGE_S_MAX: u32 = 3_000;
 
 /// Where names stand in the catalogue's file; the typed catalogue is free of places.
 #[derive(Deserialize)]
@@ -158,6 +160,14 @@ pub(super) fn check_policy(problems: &mut Problems<'_>, catalogue: &Catalogue, p
     for issuer in policy.receipts.issuers.iter().filter(|issuer| !is_public_key(&issuer.public_key)) {
         let what = format!("public_key of receipt issuer ‘{}’ is not an Ed25519 key in base64url", issuer.id);
         problems.add(file, 0..0, RuleId::Shape, what, "43 characters, no padding");
+    }
+    if policy.receipts.age_s_max > RECEIPT_AGE_S_MAX {
+        let what = format!("receipts are remembered for an hour: age_s_max is {RECEIPT_AGE_S_MAX} at most");
+        problems.add(file, 0..0, RuleId::Limit, what, "lower [receipts] age_s_max");
+    }
+    if policy.receipts.audit_sample_percent > 100 {
+        let what = "audit_sample_percent is a share in percent".to_owned();
+        problems.add(file, 0..0, RuleId::Limit, what, "write 0 to 100");
     }
     for restriction in &policy.restrictions {
         let Some(object) = catalogue.object(restriction.object.get_ref().as_str()) else {

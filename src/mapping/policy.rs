@@ -168,6 +168,10 @@ pub struct Limits {
 #[serde(deny_unknown_fields)]
 pub struct Receipts {
     pub age_s_max: u32,
+    /// Of the receipts that a partner signed itself, so many in a hundred are set aside for the agency to open.
+    /// Left unsaid where it is the usual share, so that policies approved before it existed keep their digests.
+    #[serde(default = "audit_sample", skip_serializing_if = "is_usual_sample")]
+    pub audit_sample_percent: u32,
     /// Those who sign receipts and are not the partner.
     #[serde(rename = "issuer", default)]
     pub issuers: Vec<ReceiptIssuer>,
@@ -180,6 +184,15 @@ pub struct ReceiptIssuer {
     pub name: Text2,
     /// Ed25519, base64url without padding.
     pub public_key: String,
+}
+
+/// One in ten: of a thousand invented consents a hundred are asked about.
+fn audit_sample() -> u32 {
+    10
+}
+
+fn is_usual_sample(percent: &u32) -> bool {
+    *percent == audit_sample()
 }
 
 /// Ed25519 public keys are 32 bytes: 43 characters of base64url.

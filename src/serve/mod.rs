@@ -41,8 +41,8 @@ pub use access::{Access, Partners, Peer, PeerCertificate, bearer_digest};
 pub use held::withheld;
 pub use listen::{Door, run};
 pub use ports::{
-    Acting, Answered, Health, PersonTokens, ReceiptFault, RecordAccess, RecordFailed, SealFailed, SealedToken,
-    TokenAccess, TokenLimits,
+    About, Acting, Answered, Audit, Consent, Health, PersonTokens, ReceiptFault, RecordAccess, RecordFailed,
+    SealFailed, SealedToken, SignedConsent, Synthetic, TokenAccess, TokenLimits,
 };
 pub use rate::Rate;
 pub use router::{openapi_json, router};

@@ -10,7 +10,8 @@ use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
 
 use crate::answer::{Code, Problem};
-use crate::domain::{PartnerId, PersonRef};
+use crate::decide::event::{Ask, TokenAsk};
+use crate::domain::{PartnerId, PersonRef, Secret};
 use crate::intake::{self, TokenBody, TokenCall};
 
 use super::bookings::{answered, decide};
@@ -18,7 +19,7 @@ use super::feeds::off_worker;
 use super::gate::Caller;
 use super::headers::About;
 use super::held;
-use super::ports::{Acting, ReceiptFault, SealFailed, SealedToken, TokenAccess};
+use super::ports::{About as Whom, Acting, Consent, ReceiptFault, SealFailed, SealedToken, Synthetic, TokenAccess};
 use super::schema::{ProblemAnswer, TokenAnswer};
 use super::{Api, read};
 
@@ -56,20 +57,29 @@ pub(super) async fn token(
     let now = api.parts.clock.now();
     let tokens = &api.parts.tokens;
     let acting = if call.guardian.is_some() { Acting::Guardian } else { Acting::Person };
-    let (person, sealed) = sealed(&api, &partner, &call)?;
+    let Ready { person, consent, synthetic, sealed } = ready(&api, &partner, &call)?;
     if !api.parts.answers.load().passes_token(&partner, &sealed.text) {
         return Err(Problem::new(Code::Internal));
     }
-    let receipt = api.parts.macs.receipt(&call.receipt);
     drop(call);
     let limits = tokens.limits(&partner);
-    let ask = intake::token(person, receipt, sealed.epoch, limits.day_max, limits.epoch_max);
+    let before = synthetic.before.filter(|_| matches!(person, PersonRef::Nobody(_)));
+    let ask = Ask::Token(TokenAsk {
+        person,
+        before: before.map(|(_, number)| PersonRef::Nobody(number)),
+        receipt: api.parts.macs.receipt(&consent.single),
+        epoch: sealed.epoch,
+        overlap: synthetic.before.map(|(epoch, _)| epoch),
+        day_max: limits.day_max,
+        epoch_max: limits.epoch_max,
+    });
     let decided = decide(&api, &partner, ask).await?;
     if decided.status != 200 {
         return Ok(answered(decided));
     }
     let position = decided.durable;
-    let access = TokenAccess { partner, person, epoch: sealed.epoch, at: now, position, acting };
+    let signed = consent.signed;
+    let access = TokenAccess { partner, person, epoch: sealed.epoch, at: now, position, acting, signed };
     let work = api.clone();
     off_worker(move || work.parts.evidence.token_given(&access)).await?.map_err(|error| {
         tracing::error!(%error, "a token was not given out");
@@ -82,12 +92,22 @@ pub(super) async fn token(
     Ok(response)
 }
 
-fn sealed(api: &Api, partner: &PartnerId, call: &TokenCall) -> Result<(PersonRef, SealedToken), Problem> {
+/// All that the desk does not decide.
+struct Ready {
+    person: PersonRef,
+    consent: Consent,
+    synthetic: Synthetic,
+    sealed: SealedToken,
+}
+
+fn ready(api: &Api, partner: &PartnerId, call: &TokenCall) -> Result<Ready, Problem> {
     let table = api.parts.view.ci().ok_or(Problem::new(Code::NotReady))?;
     let (now, tokens) = (api.parts.clock.now(), &api.parts.tokens);
-    tokens.check_receipt(partner, &call.receipt, call.ci.expose(), now)?;
+    let about = Whom { ci: call.ci.expose(), guardian: call.guardian.as_ref().map(Secret::expose) };
+    let consent = tokens.check_receipt(partner, &call.receipt, about, now)?;
     let known = table.person(call.ci.expose());
-    let nobody = tokens.synthetic(partner, call.ci.expose(), now)?;
-    let person = known.map_or(PersonRef::Nobody(nobody), PersonRef::Known);
-    Ok((person, tokens.seal(partner, person, now)?))
+    // Also for a CI that is known: the work is the same.
+    let synthetic = tokens.synthetic(partner, call.ci.expose(), now)?;
+    let person = known.map_or(PersonRef::Nobody(synthetic.number), PersonRef::Known);
+    Ok(Ready { person, consent, synthetic, sealed: tokens.seal(partner, person, now)? })
 }

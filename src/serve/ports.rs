@@ -1,23 +1,64 @@
 //! What the routes need of others.
 
-use crate::domain::{PartnerId, PersonRef, Position, SeriesId, Timestamp};
+use crate::domain::{PartnerId, PersonRef, Position, Timestamp};
 use crate::intake::OpenToken;
 
 /// Person tokens and consent receipts; `keys` implements it.
 pub trait PersonTokens: OpenToken {
-    /// Does the receipt hold for this partner and CI at `now`? Single use is the desk's business.
+    /// Does the receipt hold for this partner, CI and guardian at `now`? Single use is the desk's business.
     fn check_receipt(
         &self,
         partner: &PartnerId,
         receipt: &str,
-        ci: &[u8],
+        about: About<'_>,
         now: Timestamp,
-    ) -> Result<Option<SeriesId>, ReceiptFault>;
-    /// Synthetic number (56 bits) that stands for a CI nobody knows; the same until the epoch ends.
-    fn synthetic(&self, partner: &PartnerId, ci: &[u8], now: Timestamp) -> Result<u64, SealFailed>;
+    ) -> Result<Consent, ReceiptFault>;
+    /// Synthetic numbers (56 bits) that stand for a CI nobody knows; the same until their epochs end.
+    fn synthetic(&self, partner: &PartnerId, ci: &[u8], now: Timestamp) -> Result<Synthetic, SealFailed>;
     fn seal(&self, partner: &PartnerId, person: PersonRef, now: Timestamp) -> Result<SealedToken, SealFailed>;
     /// From the approved mapping.
     fn limits(&self, partner: &PartnerId) -> TokenLimits;
+}
+
+/// Whom a receipt must be about.
+#[derive(Clone, Copy)]
+pub struct About<'a> {
+    pub ci: &'a [u8],
+    /// CI of the guardian who acts for a child.
+    pub guardian: Option<&'a [u8]>,
+}
+
+/// What a receipt that holds says.
+#[derive(Clone)]
+pub struct Consent {
+    /// Who signed it and its id: whatever else the text says, it is the same receipt.
+    pub single: String,
+    pub signed: SignedConsent,
+}
+
+#[derive(Clone)]
+pub enum SignedConsent {
+    /// By an issuer that the partner does not control.
+    ByIssuer,
+    /// By the partner itself.
+    ByPartner { audit: Audit },
+}
+
+/// What is kept of a self-signed receipt if it falls into the sample: nothing that fits one CI more than another.
+#[derive(Clone)]
+pub struct Audit {
+    pub receipt: String,
+    pub commitment: String,
+    /// Drawn at random, before anybody looked whether the CI is known.
+    pub is_drawn: bool,
+}
+
+/// Numbers of one unknown CI.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Synthetic {
+    pub number: u64,
+    /// In the epoch that still overlaps: epoch, number.
+    pub before: Option<(u32, u64)>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,7 +88,7 @@ pub struct TokenLimits {
 }
 
 /// A token was given out; `evidence` records it before the partner reads it.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct TokenAccess {
     pub partner: PartnerId,
     pub person: PersonRef,
@@ -56,6 +97,7 @@ pub struct TokenAccess {
     /// Position that the ledger had reached.
     pub position: Position,
     pub acting: Acting,
+    pub signed: SignedConsent,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -21,8 +21,9 @@ use slotbridge::privacy::Record;
 use slotbridge::publish::api::{FeedError, FeedInfo, FeedSource, Freshness, Page, PageQuery, Snapshot};
 use slotbridge::publish::{Hold, Served};
 use slotbridge::serve::{
-    Access, Answered, Api, Door, Health, Partners, Parts, PersonTokens, ReceiptFault, RecordAccess, RecordFailed,
-    SealFailed, SealedToken, Settings, TokenAccess, TokenLimits, bearer_digest, run,
+    About, Access, Answered, Api, Consent, Door, Health, Partners, Parts, PersonTokens, ReceiptFault, RecordAccess,
+    RecordFailed, SealFailed, SealedToken, Settings, SignedConsent, Synthetic, TokenAccess, TokenLimits, bearer_digest,
+    run,
 };
 use slotbridge::view::{Fill, PollMark, View};
 use tokio::sync::mpsc::Receiver;
@@ -105,22 +106,16 @@ impl OpenToken for Tokens {
 }
 
 impl PersonTokens for Tokens {
-    fn check_receipt(
-        &self,
-        _: &PartnerId,
-        receipt: &str,
-        _: &[u8],
-        _: Timestamp,
-    ) -> Result<Option<SeriesId>, ReceiptFault> {
+    fn check_receipt(&self, _: &PartnerId, receipt: &str, _: About<'_>, _: Timestamp) -> Result<Consent, ReceiptFault> {
         match receipt {
             "forged" => Err(ReceiptFault::Invalid),
             "old" => Err(ReceiptFault::Expired),
-            _ => Ok(None),
+            _ => Ok(Consent { single: receipt.to_owned(), signed: SignedConsent::ByIssuer }),
         }
     }
 
-    fn synthetic(&self, _: &PartnerId, _: &[u8], _: Timestamp) -> Result<u64, SealFailed> {
-        Ok(99)
+    fn synthetic(&self, _: &PartnerId, _: &[u8], _: Timestamp) -> Result<Synthetic, SealFailed> {
+        Ok(Synthetic { number: 99, before: None })
     }
 
     fn seal(&self, partner: &PartnerId, person: PersonRef, now: Timestamp) -> Result<SealedToken, SealFailed> {
@@ -383,7 +378,7 @@ impl Desk {
                 Ask::Book(ask) if ask.slot.as_str() == "broken" => Answer::NotDurable,
                 Ask::Book(ask) => self.book(&partner, ask),
                 Ask::Cancel { booking, if_match } => self.cancel(&partner, *booking, if_match.as_deref()),
-                Ask::Token { .. } => self.reply(&partner, &Outcome::TokenGiven, None, None),
+                Ask::Token(_) => self.reply(&partner, &Outcome::TokenGiven, None, None),
             };
             let _ = submission.answer.expect("a request waits").send(answer);
         }

@@ -61,6 +61,7 @@ async fn a_receipt_that_does_not_hold_is_refused_before_the_desk() {
         (json!({"ci": "short", "receipt": "r"}), 400, "invalid_value"),
         (json!({"ci": CI, "receipt": ""}), 400, "invalid_value"),
         (json!({"ci": CI, "receipt": "r", "guardian": "x"}), 400, "invalid_value"),
+        (json!({"ci": CI, "receipt": "r", "guardian": CI}), 400, "invalid_value"),
         (json!({"ci": CI}), 400, "missing_member"),
         (json!({"ci": CI, "receipt": "r", "name": "x"}), 400, "unknown_member"),
         (json!({"ci": 7, "receipt": "r"}), 400, "wrong_type"),

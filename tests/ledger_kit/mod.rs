@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
-use slotbridge::decide::{After, Ask, Effects, Entry, Event, KnownKey, Outcome, Refused, What};
+use slotbridge::decide::{After, Ask, Effects, Entry, Event, KnownKey, Outcome, Refused, TokenAsk, What};
 use slotbridge::domain::{
     BookingId, BookingStatus, BookingView, PartnerId, PersonNo, Position, Refusal, SeriesId, SlotKey, SlotVersion,
     Sync, Timestamp, Touched,
@@ -124,7 +124,7 @@ impl Decide for ToldDesk {
                 let outcome = Outcome::Cancelled { booking: view };
                 effects.after_durable.push(After::Reply { ticket, partner, entry: Some(position), outcome });
             }
-            Event::Request { ticket, partner, ask: Ask::Token { epoch, .. } } => {
+            Event::Request { ticket, partner, ask: Ask::Token(TokenAsk { epoch, .. }) } => {
                 let outcome = Outcome::Replay { entry: Position(u64::from(epoch)) };
                 effects.after_durable.push(After::Reply { ticket, partner, entry: None, outcome });
             }

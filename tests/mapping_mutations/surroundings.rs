@@ -276,6 +276,7 @@ fn policy() -> Vec<Kind> {
         kind("limit_persons_an_epoch", |d, c| more(&mut c.policy.limits.persons_per_epoch_max, d)),
         kind("limit_self_signed", |d, c| more(&mut c.policy.limits.self_signed_persons_per_day_max, d)),
         kind("receipts_older", |d, c| more(&mut c.policy.receipts.age_s_max, d)),
+        kind("receipts_sample", |d, c| less(&mut c.policy.receipts.audit_sample_percent, d)),
         kind("receipts_issuer", |_, c| {
             let (id, name) = (format!("i{}", c.policy.receipts.issuers.len()), c.partner.name.clone());
             c.policy.receipts.issuers.push(ReceiptIssuer { id, name, public_key: "k".repeat(43) });

@@ -164,8 +164,10 @@ fn limits_of(rows: &mut Rows, before: &Limits, after: &Limits) {
 }
 
 fn receipts_of(rows: &mut Rows, before: &Receipts, after: &Receipts) {
-    let Receipts { age_s_max, issuers } = before;
+    let Receipts { age_s_max, audit_sample_percent, issuers } = before;
     rows.part("policy receipts age_s_max", "동의 확인서 유효 시간(초)", (age_s_max, &after.age_s_max), more_is_wider);
+    let pair = (audit_sample_percent, &after.audit_sample_percent);
+    rows.part("policy receipts audit_sample_percent", "자체 서명 확인서 표본 비율(%)", pair, more_is_narrower);
     let keys = |issuers: &[ReceiptIssuer]| {
         let all = issuers.iter().map(|ReceiptIssuer { id, name: _, public_key }| format!("{id} {public_key}"));
         all.collect::<BTreeSet<String>>()

@@ -119,6 +119,7 @@ fn each_part_has_its_direction() {
         ("policy.toml", "capacity_max = 3", "capacity_max = 4"),
         ("policy.toml", "tick_ms = 10000", "tick_ms = 20000"),
         ("policy.toml", "age_s_max = 600", "age_s_max = 60"),
+        ("policy.toml", "age_s_max = 600", "age_s_max = 600\naudit_sample_percent = 20"),
         ("policy.toml", "tick_ms_min = 100", "tick_ms_min = 200"),
         ("policy.toml", "format = 1", "format = 1\nseverity = { L204 = \"deny\" }"),
         ("policy.toml", "[limits]", "[risk]\nk_min = 21\n[guards]\nrow_jump_percent_max = 20\n[limits]"),
