@@ -392,6 +392,13 @@ async fn stays_destroyed(scene: &Scene, backup: &std::path::Path, old: u32) {
     }
     let evidence = scene.stage.config.daemon.data_dir.join("evidence.sqlite");
     let entries = Evidence::open(&evidence, IfMissing::Refuse).expect("evidence").entries(0, 100_000).expect("entries");
+    let entries: Vec<_> = entries
+        .into_iter()
+        .filter_map(|(index, entry)| match entry {
+            Some(slotbridge::evidence::Entry::Access(access)) => Some((index, access)),
+            _ => None,
+        })
+        .collect();
     let of = |action: Action| entries.iter().filter(|(_, entry)| entry.action == action).count();
     assert_eq!(of(Action::KeyRotated), 1);
     let gone = entries.iter().filter(|(_, entry)| entry.action == Action::KeyDestroyed);

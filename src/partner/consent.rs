@@ -121,7 +121,7 @@ mod tests {
         let kakao = PartnerId::new("kakao").unwrap();
         let issuers = BTreeMap::from([("consent-page".to_owned(), key(1))]);
         let rules = ReceiptRules::new(600_000, issuers, [(kakao.clone(), key(2))].into(), &Secret::new(vec![3; 32]));
-        let expected = Expected { partner: &kakao, purpose: "booking", ci: ci.as_bytes(), now: NOW };
+        let expected = Expected { partner: &kakao, purpose: "booking", ci: ci.as_bytes(), guardian: None, now: NOW };
         rules.verify(receipt, expected).map(|receipt| receipt.signed_by)
     }
 

@@ -2,6 +2,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 use super::*;
 use crate::domain::{PersonNo, time::DAY_MS};
+use crate::evidence::Entry;
 use crate::evidence::IfMissing;
 use crate::mapping::testing::load_edited;
 use crate::serve::PersonTokens as _;
@@ -49,7 +50,8 @@ impl Table {
 
     fn destroyed(&self) -> usize {
         let entries = self.evidence.entries(0, 1_000).unwrap();
-        entries.iter().filter(|(_, entry)| entry.action == Action::KeyDestroyed).count()
+        let destroyed = |entry: &Option<Entry>| matches!(entry, Some(Entry::Access(access)) if access.action == Action::KeyDestroyed);
+        entries.iter().filter(|(_, entry)| destroyed(entry)).count()
     }
 }
 
