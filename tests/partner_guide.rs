@@ -3,6 +3,9 @@
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+const PATIENCE: Duration = Duration::from_secs(60);
 
 struct Demo(Child);
 
@@ -46,10 +49,21 @@ fn every_command_of_the_guide_works() {
     let mut lines = lines.map(|line| line.expect("text"));
     assert!(lines.any(|line| line.contains("slotbridge partner feeds")), "the demonstration ended early");
     let reading = std::thread::spawn(move || lines.for_each(drop));
+    // Cohort rules come with their first tick, up to 10 s after the start.
+    let setting: String =
+        script.lines().filter(|line| line.starts_with("export ")).map(|line| format!("{line}\n")).collect();
+    let listed = || shell(&format!("{setting}slotbridge partner feeds")).output().expect("a shell").stdout;
+    let until = Instant::now() + PATIENCE;
+    while String::from_utf8_lossy(&listed())
+        .lines()
+        .any(|line| line.starts_with("eligibility") && line.contains(" 0 items"))
+    {
+        assert!(Instant::now() < until, "no cohort rules");
+    }
     let done = shell(&script).output().expect("a shell");
     let (said, errors) = (String::from_utf8_lossy(&done.stdout), String::from_utf8_lossy(&done.stderr));
     assert!(done.status.success(), "{said}\n{errors}");
-    for expected in ["may book", "cancel", "passed", "curl -s -H"] {
+    for expected in ["may book", "cancel", "passed", "curl -s -H", "by\":\"rule"] {
         assert!(said.contains(expected), "{expected}: {said}\n{errors}");
     }
     let read = |file: &str| std::fs::read_to_string(dir.path().join(file)).expect(file);
