@@ -136,8 +136,8 @@ async fn drift(scene: &Scene, legacy: &Legacy, change: &Change, turn: usize) {
         (found == wanted.into()).then_some(())
     })
     .await;
-    let (name, state) = (format!("name {turn}"), if turn % 2 == 0 { '2' } else { '1' });
-    let shown = if turn % 2 == 0 { "closed" } else { "open" };
+    let (name, state) = (format!("name {turn}"), if turn.is_multiple_of(2) { '2' } else { '1' });
+    let shown = if turn.is_multiple_of(2) { "closed" } else { "open" };
     legacy.go_on(&name, state);
     scene.published("slots", |slots| all(slots, "status", shown)).await;
     assert_eq!(scene.client(0).harvest("sites").await, before, "the last published state");

@@ -88,7 +88,7 @@ impl Machines {
         let keys = ["kim", "lee"].map(|officer| {
             let passphrase = Secret::new(PASSPHRASE.as_bytes().to_vec());
             let key = OfficerKey::open(&self.at(officer).join(format!("{officer}.key")), &passphrase).unwrap();
-            let sign: Box<dyn Fn(&str) -> Vec<u8> + Send + Sync> = Box::new(move |text: &str| key.sign(text));
+            let sign: approval_kit::Sign = Box::new(move |text: &str| key.sign(text));
             (officer, sign)
         });
         Office::of(ORIGIN, roster, keys.into()).approve(&mappings, approval_kit::now().plus_ms(-2 * DAY_MS));

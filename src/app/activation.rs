@@ -174,7 +174,7 @@ mod tests {
         log.push(stopped(&one.running["naver.slots"], Timestamp(0), Position(2)));
         let why = History::read(&log).goes_back(&run(1, "n1"))["naver.slots"].clone();
         assert!(why.contains("was stopped"), "{why}");
-        assert!(History::read(&log).goes_back(&run(2, "n2")).get("naver.slots").is_none());
+        assert!(!History::read(&log).goes_back(&run(2, "n2")).contains_key("naver.slots"));
     }
 
     #[test]

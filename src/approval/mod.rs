@@ -328,8 +328,8 @@ impl Approvals {
     fn judge(&self, closure: &Closure, now: Timestamp) -> (Standing, Vec<Flaw>) {
         let broken = |flaw: Flaw| (Standing::Broken { why: flaw.to_string() }, vec![flaw]);
         if self.rosters.chain.is_empty() {
-            let found = self.rosters.found.iter().map(|found| &found.flaw);
-            let flaw = found.filter(|f| matches!(f, Flaw::NoGenesis | Flaw::GenesisMissing { .. })).next_back();
+            let mut found = self.rosters.found.iter().map(|found| &found.flaw);
+            let flaw = found.rfind(|f| matches!(f, Flaw::NoGenesis | Flaw::GenesisMissing { .. }));
             return broken(flaw.cloned().unwrap_or(Flaw::NoGenesis));
         }
         let Some(kept) = self.mappings.get(closure.id()) else {

@@ -198,7 +198,7 @@ fn keygen(args: &KeygenArgs, out: &mut Out) -> Result<Exit, Failed> {
         args.out.display()
     );
     let to = args.entry.as_ref().map_or_else(|| "what was printed".to_owned(), |file| file.display().to_string());
-    eprint!("{told}hand over {to}: it holds nothing secret\n");
+    eprintln!("{told}hand over {to}: it holds nothing secret");
     Ok(Exit::Done)
 }
 

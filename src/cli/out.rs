@@ -23,7 +23,7 @@ pub struct Failed {
     pub causes: Vec<String>,
     pub try_: String,
     /// Problems with their places, for `check` and whatever reads the configuration.
-    pub problems: Problems,
+    pub problems: Box<Problems>,
 }
 
 impl Failed {
@@ -34,7 +34,7 @@ impl Failed {
             message: message.to_string(),
             causes: Vec::new(),
             try_: try_.to_owned(),
-            problems: Problems::default(),
+            problems: Box::default(),
         }
     }
 
@@ -73,7 +73,10 @@ impl Failed {
 impl From<Problems> for Failed {
     fn from(problems: Problems) -> Failed {
         let message = format!("{} problem(s) in the configuration", problems.len());
-        Failed { problems, ..Failed::new(Exit::Config, "config", message, "correct them and run `slotbridge check`") }
+        Failed {
+            problems: Box::new(problems),
+            ..Failed::new(Exit::Config, "config", message, "correct them and run `slotbridge check`")
+        }
     }
 }
 

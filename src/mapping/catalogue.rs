@@ -342,7 +342,8 @@ mod tests {
         };
         let live: Vec<(String, String)> =
             site.columns.iter().map(|column| (column.name.to_lowercase(), stated(column).to_owned())).collect();
-        let drift = |change: &dyn Fn(&mut Vec<(String, String)>)| {
+        type Change<'a> = &'a dyn Fn(&mut Vec<(String, String)>);
+        let drift = |change: Change<'_>| {
             let mut live = live.clone();
             change(&mut live);
             site.drift(&live)

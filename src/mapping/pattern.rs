@@ -290,13 +290,13 @@ fn is_card(digits: &[u8]) -> bool {
             if digit > 9 { digit - 9 } else { digit }
         })
         .sum();
-    matches!(digits[0], b'3'..=b'6' | b'9') && sum % 10 == 0 && digits.iter().any(|b| *b != digits[0])
+    matches!(digits[0], b'3'..=b'6' | b'9') && sum.is_multiple_of(10) && digits.iter().any(|b| *b != digits[0])
 }
 
 /// Without the country code and with the leading zero; `None` where the groups are not cut as people cut them.
 fn national(lengths: &[usize], digits: &[u8]) -> Option<Vec<u8>> {
     let Some(rest) = digits.strip_prefix(b"82") else { return Some(digits.to_vec()) };
-    let cut = matches!(lengths, [11 | 12 | 13] | [2, ..]);
+    let cut = matches!(lengths, [11..=13] | [2, ..]);
     let rest = rest.strip_prefix(b"0").unwrap_or(rest);
     cut.then(|| [b"0", rest].concat())
 }
@@ -305,7 +305,7 @@ fn is_mobile(lengths: &[usize], digits: &[u8]) -> bool {
     let domestic = matches!(lengths, [10 | 11] | [3, 3 | 4, 4] | [3, 7 | 8] | [6 | 7, 4]);
     let foreign = matches!(
         lengths,
-        [11 | 12 | 13] | [2, 2 | 3, 3 | 4, 4] | [2, 1, 2, 3 | 4, 4] | [2, 9..=11] | [2, 2 | 3, 7 | 8] | [2, 1, 9 | 10]
+        [11..=13] | [2, 2 | 3, 3 | 4, 4] | [2, 1, 2, 3 | 4, 4] | [2, 9..=11] | [2, 2 | 3, 7 | 8] | [2, 1, 9 | 10]
     ) && digits.starts_with(b"82");
     if !domestic && !foreign {
         return false;

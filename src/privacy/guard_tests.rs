@@ -116,7 +116,8 @@ fn another_schema_than_the_approved_one_is_a_hit_before_and_after_rendering() {
     let slot_view = tests::slot_with(&set, 20, 4, &[]);
     let good = slot(&set, &slot_view);
     let projector = guarded(&set, FeedKind::Slots);
-    let with = |change: &dyn Fn(&mut Vec<(Arc<str>, Json)>)| {
+    type Change<'a> = &'a dyn Fn(&mut Vec<(Arc<str>, Json)>);
+    let with = |change: Change<'_>| {
         let mut record = good.clone();
         change(&mut record.fields);
         record

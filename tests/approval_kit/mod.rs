@@ -17,7 +17,7 @@ use slotbridge::privacy::Closure;
 
 pub const DAY_MS: i64 = 86_400_000;
 
-type Sign = Box<dyn Fn(&str) -> Vec<u8> + Send + Sync>;
+pub type Sign = Box<dyn Fn(&str) -> Vec<u8> + Send + Sync>;
 
 /// Two officers in distinct roles, and the deployment that they sign for.
 pub struct Office {

@@ -209,7 +209,7 @@ fn field_of_another_column(dice: &mut Dice, closure: &mut Closure) -> bool {
 }
 
 /// The table that a field reads, and the place of the value that it shows.
-fn table_of<'c>(closure: &'c mut Closure, at: usize) -> (&'c mut Table, usize) {
+fn table_of(closure: &mut Closure, at: usize) -> (&mut Table, usize) {
     let spec = serde_json::to_value(&closure.mapping.fields[at].transform).unwrap();
     let text = |name: &str| spec[name].as_str().map(str::to_owned);
     let path = match (text("table"), text("hierarchy")) {

@@ -213,7 +213,8 @@ impl Told {
             at += usize::from(last.is_some_and(|last| self.cuts.separates(last, *n)));
             (*place, last) = (at, Some(*n));
         }
-        let mut known: BTreeMap<(Option<usize>, Vec<Option<&Arc<str>>>), usize> = BTreeMap::new();
+        type Seen<'a> = (Option<usize>, Vec<Option<&'a Arc<str>>>);
+        let mut known: BTreeMap<Seen<'_>, usize> = BTreeMap::new();
         let mut classes = BTreeMap::new();
         for value in values {
             let is_cut = number(value).is_none() && self.cuts != Cuts::default();
