@@ -61,6 +61,10 @@ pub fn check(args: &CheckArgs, out: &mut Out) -> Result<Exit, Failed> {
         } else {
             "all in order"
         });
+        if loaded.config.mappings.genesis.is_none() {
+            out.line("but no officers are pinned ([mappings] genesis): `run` will publish nothing and know no partner");
+            out.line("  try: `slotbridge officer genesis`, as in mappings/README.md");
+        }
     }
     Ok(Exit::Done)
 }
